@@ -1,0 +1,57 @@
+"""Files that are whole or absent: written under a temporary name, flushed to disk, then renamed.
+
+A kill at any moment leaves either the old file or the new one, and at most a `.partial` file beside it, which
+`remove_partial` clears away.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["open_atomic", "remove_partial", "write_bytes", "write_text"]
+
+_SUFFIX = ".partial"
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open `path` for writing; it appears under its name only when the block ends without an exception."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with open_atomic(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` to `path` in UTF-8, whole or not at all."""
+    write_bytes(path, content.encode())
+
+
+def remove_partial(folder: Path) -> None:
+    """Delete what killed writers left under `folder`. Call it only while no other writer works there."""
+    for leftover in folder.rglob(f".*{_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Without this a power cut can lose the rename although the file's own bytes are safe.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,198 @@
+"""`params.yaml` as frozen models: one section per stage, no default anywhere but in the file itself.
+
+Every key must be there and no other may be; `load` turns whatever is wrong into one sentence that names the key path,
+what was expected and what came.
+"""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from vgan.errors import VganError
+
+__all__ = [
+    "EvaluateParams",
+    "Params",
+    "PreprocessParams",
+    "SampleParams",
+    "TrackingParams",
+    "TrainParams",
+    "load",
+    "parse",
+]
+
+_Seed = Annotated[int, Field(ge=0, lt=2**32)]
+_Count = Annotated[int, Field(ge=1)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Rate = Annotated[float, Field(gt=0, lt=1)]
+# The generator doubles its seed four times in time and space, so both sides are multiples of 16 (paper, section 2.1).
+_Frames = Annotated[int, Field(ge=16, multiple_of=16)]
+_Size = Annotated[int, Field(ge=16, multiple_of=16)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class PreprocessParams(_Section):
+    """Footage to clips."""
+
+    frames: _Frames  # frames of a clip
+    size: _Size  # pixels of a clip's side
+    stride: _Count  # frames from one clip's start to the next one's, within a shot
+    cut_threshold: Annotated[float, Field(ge=0)]  # shot cuts: lower finds more, 0 looks for none
+    stabilizer: Literal["klt", "sift", "none"]
+    estimation_height: Annotated[int, Field(ge=64)]  # lines at which klt estimates motion
+    min_matches: Annotated[int, Field(ge=4)]  # matched points below which a clip is dropped
+    ransac_threshold: Annotated[float, Field(gt=0)]  # pixels at estimation size within which a match is an inlier
+    max_reprojection_error: Annotated[float, Field(gt=0)]  # pixels at estimation size, mean over inliers
+    test_by: Literal["video", "time"]  # hold out whole videos, or the end of each shot
+    test_share: _Share
+    max_failed_share: _Share  # of the videos; above it the stage fails
+    timeout_s: Annotated[float, Field(gt=0)]  # seconds without a frame after which a decoder is ended
+
+
+class TrainParams(_Section):
+    """Clips to checkpoints."""
+
+    seed: _Seed
+    generator: Literal["two_stream", "one_stream"]
+    channels: Annotated[int, Field(ge=1)]  # width of the widest-resolution hidden layer; 64 in the paper
+    latent_dim: _Count
+    batch_size: Annotated[int, Field(ge=2)]
+    steps: _Count
+    learning_rate_g: _Rate
+    learning_rate_d: _Rate
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    beta2: Annotated[float, Field(ge=0, lt=1)]
+    mask_weight: Annotated[float, Field(ge=0)]  # weight of the mask's L1 penalty
+    ema_half_life: Annotated[float, Field(ge=0)]  # steps; 0 keeps the raw weights
+    precision: Literal["bf16", "fp32"]
+    device: Literal["auto", "cpu", "cuda"]
+    log_every: _Count
+    sample_every: _Count
+    checkpoint_every: _Count
+    max_minutes: Annotated[float, Field(ge=0)]  # of one start; 0 sets no limit
+
+
+class EvaluateParams(_Section):
+    """Checkpoints to numbers."""
+
+    seed: _Seed
+    samples: Annotated[int, Field(ge=16)]  # generated clips to judge; as many real ones where there are as many
+    directions: _Count  # principal directions in which the Fréchet distance is taken
+    batch_size: _Count
+
+
+class SampleParams(_Section):
+    """Checkpoint to videos."""
+
+    seed: _Seed
+    count: _Count  # videos
+    streams: Annotated[int, Field(ge=0)]  # how many of them also as foreground, mask and background
+
+
+class TrackingParams(_Section):
+    """MLflow names."""
+
+    experiment: Annotated[str, Field(min_length=1)]
+    model: Annotated[str, Field(min_length=1)]  # name in the model registry
+
+
+class Params(_Section):
+    """All of `params.yaml`."""
+
+    preprocess: PreprocessParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    sample: SampleParams
+    tracking: TrackingParams
+
+    @model_validator(mode="after")
+    def _streams_within_count(self) -> "Params":
+        if self.sample.streams > self.sample.count:
+            raise ValueError(
+                f"sample.streams: expected at most sample.count = {self.sample.count}, got {self.sample.streams}"
+            )
+        return self
+
+
+def load(path: Path) -> Params:
+    """Read and check a params file.
+
+    Raises:
+        VganError: the file is missing, is not YAML, or a key is unknown, missing, of the wrong type or out of range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise VganError(
+            f"expected a params file at {path}, found none: run this in the project's folder, "
+            "or write one with `vgan preset demo`"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise VganError(f"{path} cannot be read as UTF-8 text: {error}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> Params:
+    """Check the text of a params file; `name` stands for it in messages. Raises VganError as `load` does."""
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise VganError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise VganError(f"{name}: expected sections such as `train:`, got {_shown(content)}")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise VganError("\n".join(f"{name}: {_sentence(problem)}" for problem in error.errors())) from None
+
+
+def _sentence(problem: Any) -> str:
+    """One pydantic problem as 'key.path: expected …, got …'."""
+    path = ".".join(str(part) for part in problem["loc"])
+    kind, context, came = problem["type"], problem.get("ctx", {}), _shown(problem["input"])
+    if kind == "extra_forbidden":
+        return f"{path}: unknown key{_nearest(problem['loc'])}"
+    if kind == "missing":
+        return f"{path}: expected a value, the key is missing"
+    if kind == "value_error":
+        return str(context["error"])
+    expected = {
+        "literal_error": f"one of {context.get('expected')}",
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_type": "a number",
+        "string_type": "text",
+        "model_type": "a section with keys below it",
+        "greater_than": f"more than {context.get('gt')}",
+        "greater_than_equal": f"at least {context.get('ge')}",
+        "less_than": f"less than {context.get('lt')}",
+        "less_than_equal": f"at most {context.get('le')}",
+        "multiple_of": f"a multiple of {context.get('multiple_of')}",
+        "string_too_short": "text that is not empty",
+        "finite_number": "a finite number",
+    }.get(kind, problem["msg"])
+    return f"{path}: expected {expected}, got {came}"
+
+
+def _nearest(location: tuple[str | int, ...]) -> str:
+    """' (did you mean …?)' for a misspelt key, or what is known there."""
+    section: type[BaseModel] = Params
+    for part in location[:-1]:
+        annotation = section.model_fields[str(part)].annotation
+        assert annotation is not None
+        section = annotation
+    known = list(section.model_fields)
+    near = get_close_matches(str(location[-1]), known, n=1)
+    return f" (did you mean {near[0]}?)" if near else f"; known here: {', '.join(known)}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
