@@ -1,0 +1,25 @@
+"""Starting weights of both networks (authors' code, `weights_init` in main.lua)."""
+
+import torch
+from torch import nn
+
+__all__ = ["initialise"]
+
+_CONVOLUTION_STD = 0.01
+_NORM_STD = 0.02
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, rng: torch.Generator) -> None:
+    """Draw convolution weights from N(0, 0.01) and batch-norm weights from N(1, 0.02), and zero all biases.
+
+    `rng` is a CPU generator; the network must be on the CPU, so that a seed gives the same weights on every machine.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d | nn.ConvTranspose2d):
+            layer.weight.normal_(0.0, _CONVOLUTION_STD, generator=rng)
+            assert layer.bias is not None
+            layer.bias.zero_()
+        elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d):
+            layer.weight.normal_(1.0, _NORM_STD, generator=rng)
+            layer.bias.zero_()
