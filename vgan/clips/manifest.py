@@ -1,0 +1,76 @@
+"""The manifest, `clips.parquet`: one row per candidate clip, kept or not, and one per video that could not be used.
+
+Rows are in the order of `source`, then `start`; a video's own row has start -1.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vgan.atomic import open_atomic
+from vgan.errors import VganError
+
+__all__ = ["MANIFEST", "ClipRow", "read", "read_table", "write"]
+
+MANIFEST = "clips.parquet"
+_UNKNOWN = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRow:
+    """One candidate clip, or (start -1) what is to be said of a whole video."""
+
+    id: str  # <key>-<start>; the key stands for the video and all that shapes its clips
+    source: str  # posix path below data/raw
+    start: int = -1  # first frame
+    label: str = ""  # the folder that the video lies in
+    group: str = ""  # videos that belong together; all of a group is train, or all is test
+    split: str = ""  # train, test, or empty where not kept
+    fps: float = _UNKNOWN
+    shard: str = ""  # below the clips folder; empty where not kept
+    offset: int = -1  # bytes from the shard's start to the clip's first pixel
+    kept: bool = False
+    reason: str = ""  # why not kept
+    psnr_before: float = _UNKNOWN  # dB between neighbouring frames, at most 100
+    psnr_after: float = _UNKNOWN  # the same once stabilised, where both frames show the scene
+    reprojection_error: float = _UNKNOWN  # pixels at estimation size, mean over inliers
+    inlier_share: float = _UNKNOWN  # of the matched points, the lowest of the clip's frames
+    filled_share: float = _UNKNOWN  # of the pixels, taken from an earlier frame
+
+
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_SCHEMA = pa.schema([pa.field(field.name, _ARROW[field.type], nullable=False) for field in fields(ClipRow)])  # type: ignore[index]
+
+
+def write(folder: Path, rows: Iterable[ClipRow]) -> None:
+    """Write `folder`/clips.parquet, whole or not at all; the same rows give the same bytes."""
+    ordered = sorted(rows, key=lambda row: (row.source, row.start))
+    table = pa.Table.from_pylist([asdict(row) for row in ordered], schema=_SCHEMA)
+    with open_atomic(folder / MANIFEST) as file:
+        pq.write_table(table, file, compression="zstd")
+
+
+def read_table(folder: Path) -> pa.Table:
+    """The manifest of a clips folder as a table.
+
+    Raises:
+        VganError: there is none, or it is no manifest of ours.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise VganError(f"expected clips in {folder}, found no {MANIFEST} there: run `vgan preprocess` first")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise VganError(f"{path} is damaged ({error}): delete it and run `vgan preprocess` again") from None
+    if table.schema.remove_metadata() != _SCHEMA:
+        raise VganError(f"{path} has other columns than this version's: run `vgan preprocess` again")
+    return table
+
+
+def read(folder: Path) -> list[ClipRow]:
+    """The manifest's rows. Raises VganError as `read_table` does."""
+    return [ClipRow(**row) for row in read_table(folder).to_pylist()]

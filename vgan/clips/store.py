@@ -1,0 +1,113 @@
+"""Read-only view of a clips folder: shards are mapped into memory, clips gathered as slices, nothing is decoded."""
+
+import hashlib
+import json
+import mmap
+import threading
+from collections import Counter, OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgan.clips import manifest, shards
+from vgan.errors import VganError
+
+__all__ = ["ClipStore"]
+
+_OPEN_SHARDS = 256  # mapped at once: each holds one of the 1024 file handles that a process has by default
+_PLACES = ("id", "source", "start", "label", "group", "split", "fps", "shard", "offset")
+
+
+class ClipStore:
+    """The kept clips of a folder that `vgan preprocess` wrote, numbered from 0 in the manifest's order.
+
+    Raises:
+        VganError: no manifest, no kept clip, or a shard that is missing, cut short or of another shape.
+    """
+
+    frames: int
+    size: int  # pixels of a side
+    fps: float  # the most common among the clips
+
+    def __init__(self, folder: Path) -> None:
+        table = manifest.read_table(folder)
+        kept: dict[str, list[Any]] = table.filter(table["kept"]).select(_PLACES).to_pydict()
+        if not kept["id"]:
+            raise VganError(
+                f"expected clips to train on in {folder}, but none of {table.num_rows} candidates was kept: "
+                f"see the reasons in {folder / manifest.MANIFEST}"
+            )
+        self._folder = folder
+        self.labels: list[str] = kept["label"]
+        self.groups: list[str] = kept["group"]
+        self.sources: list[str] = kept["source"]
+        self._splits = np.array(kept["split"])
+        self._shard_names: list[str] = kept["shard"]
+        self._offsets: list[int] = kept["offset"]
+        self._maps: OrderedDict[str, mmap.mmap] = OrderedDict()
+        self._lock = threading.Lock()
+        self.fps = float(Counter(kept["fps"]).most_common(1)[0][0])
+        self._shape = self._check_shards()
+        self.frames, self.size = self._shape[0], self._shape[1]
+        content = json.dumps([kept[name] for name in _PLACES] + [self._shape], separators=(",", ":"))
+        self.digest = hashlib.sha256(content.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Indices of the clips of a split, "train" or "test", in ascending order."""
+        if split not in ("train", "test"):
+            raise ValueError(f"expected the split train or test, got {split!r}")
+        return np.flatnonzero(self._splits == split).astype(np.int64)
+
+    def gather(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Copy clips into one array: uint8, B x T x H x W x 3, in the order of `indices`."""
+        batch = np.empty((len(indices), *self._shape), np.uint8)
+        count = batch[0].size if len(indices) else 0
+        for place, index in enumerate(np.asarray(indices).tolist()):
+            mapped = self._map(self._shard_names[index])
+            batch[place] = np.frombuffer(mapped, np.uint8, count, self._offsets[index]).reshape(self._shape)
+        return batch
+
+    def _map(self, name: str) -> mmap.mmap:
+        """The shard in memory; the least recently used one is let go when too many are open."""
+        with self._lock:  # batches are gathered by a thread of their own
+            mapped = self._maps.pop(name, None)
+            if mapped is None:
+                with (self._folder / name).open("rb") as file:
+                    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._maps[name] = mapped
+            if len(self._maps) > _OPEN_SHARDS:
+                self._maps.popitem(last=False)
+            return mapped
+
+    def _check_shards(self) -> tuple[int, int, int, int]:
+        """Look at each shard's size and last clip; returns the shape that all clips share."""
+        ends: dict[str, int] = {}
+        for name, offset in zip(self._shard_names, self._offsets, strict=True):
+            ends[name] = max(ends.get(name, 0), offset)
+        shapes = {self._last_shape(name, offset) for name, offset in sorted(ends.items())}
+        if len(shapes) != 1:
+            raise VganError(
+                f"expected clips of one shape in {self._folder}, found {sorted(shapes)}: run `vgan preprocess` again"
+            )
+        return shapes.pop()
+
+    def _last_shape(self, name: str, offset: int) -> tuple[int, int, int, int]:
+        path = self._folder / name
+        advice = f"delete {self._folder} and run `vgan preprocess` again"
+        try:
+            with path.open("rb") as file:
+                file.seek(offset - shards.NPY_HEADER_BYTES)
+                shape = shards.read_shape(file.read(shards.NPY_HEADER_BYTES))
+                size = file.seek(0, 2)
+        except FileNotFoundError:
+            raise VganError(f"the shard {path} is missing: {advice}") from None
+        except (OSError, ValueError) as error:
+            raise VganError(f"the shard {path} is damaged ({error}): {advice}") from None
+        if size < offset + int(np.prod(shape)):
+            raise VganError(f"the shard {path} is cut short at {size} bytes: {advice}")
+        return shape
