@@ -32,8 +32,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 run: $(STAMP) ## footage to generated videos: preprocess, train, evaluate, sample
-	@vgan demo-footage --if-empty
+	@test -e data/raw.dvc || test -n "$$(ls -A data/raw 2>/dev/null)" || { vgan demo-footage && dvc add -q data/raw; }
 	@python -m flows.pipeline
+
 
 test: $(STAMP) ## run the tests
 	@python -m pytest -q

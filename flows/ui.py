@@ -1,0 +1,147 @@
+"""`python -m flows.ui`: MLflow's and Prefect's pages on loopback, until Ctrl-C."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import typer
+
+from flows.processes import end_group
+from vgan import atomic
+from vgan.errors import VganError
+from vgan.tracking import client_for, tracking_uri
+
+__all__ = ["running_server", "serve"]
+
+_HOST = "127.0.0.1"
+_START_S = 90.0
+
+
+def running_server(root: Path) -> str | None:
+    """The API address of the Prefect server that `make ui` runs for this project; None where none answers."""
+    try:
+        url = str(json.loads(_note(root).read_text(encoding="utf-8"))["prefect_api"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return url if _answers(f"{url}/health") else None
+
+
+def serve(root: Path, mlflow_port: int, prefect_port: int) -> None:
+    """Run both servers until one ends or this process is told to stop; both are gone afterwards.
+
+    Raises:
+        VganError: a port is in use, or a server ends or does not answer.
+    """
+    for port, option in ((mlflow_port, "--mlflow-port"), (prefect_port, "--prefect-port")):
+        _require_free(port, option)
+    prefect_url = f"http://{_HOST}:{prefect_port}"
+    commands = {"Prefect": (["prefect", "server", "start", "--host", _HOST, "--port", str(prefect_port)], prefect_url)}
+    store = tracking_uri(root)
+    if store.startswith("http"):
+        print(f"MLflow   {store} (MLFLOW_TRACKING_URI)")
+    else:
+        client_for(root)  # lays the store out before a server with several workers opens it
+        backend = ["mlflow", "server", "--backend-store-uri", store, "--workers", "1"]
+        place = ["--host", _HOST, "--port", str(mlflow_port), "--artifacts-destination", str(root / "mlartifacts")]
+        commands["MLflow"] = ([*backend, *place], f"http://{_HOST}:{mlflow_port}")
+    servers = {name: (_start(command, root), url) for name, (command, url) in commands.items()}
+    try:
+        for name, (server, url) in servers.items():
+            _await(name, server, url)
+            print(f"{name:8} {url}", flush=True)
+        atomic.write_text(_note(root), json.dumps({"prefect_api": f"{prefect_url}/api"}) + "\n")
+        print("Ctrl-C stops both", flush=True)
+        while True:
+            for name, (server, _) in servers.items():
+                if server.poll() is not None:
+                    raise VganError(
+                        f"{name}'s server ended with exit code {server.returncode}; the other is stopped too"
+                    )
+            time.sleep(0.5)
+    finally:
+        _note(root).unlink(missing_ok=True)
+        for server, _ in servers.values():
+            end_group(server)
+
+
+def _note(root: Path) -> Path:
+    return root / ".vgan" / "ui.json"
+
+
+def _require_free(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError as error:
+            raise VganError(
+                f"port {port} on {_HOST} cannot be used ({error.strerror}): end what listens there, "
+                f"or choose another, e.g. `python -m flows.ui {option} {port + 1}`"
+            ) from None
+
+
+def _start(command: list[str], root: Path) -> "subprocess.Popen[str]":
+    log = root / ".vgan" / f"{command[0]}.log"
+    log.parent.mkdir(exist_ok=True)
+    here = Path(sys.executable).parent
+    with log.open("w") as output:
+        return subprocess.Popen(
+            [str(here / command[0]), *command[1:]],
+            cwd=root,
+            env=os.environ | {"PATH": f"{here}{os.pathsep}{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def _await(name: str, server: "subprocess.Popen[str]", url: str) -> None:
+    until = time.monotonic() + _START_S
+    while not _answers(url):
+        if server.poll() is not None or time.monotonic() > until:
+            program = Path(str(server.args[0])).name  # type: ignore[index]  # a list, as _start gave it
+            raise VganError(f"{name}'s server does not answer at {url}; its log is .vgan/{program}.log")
+        time.sleep(0.3)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def main(
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="MLflow's port.")] = 5000,
+    prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Prefect's port.")] = 4200,
+) -> None:
+    """Show MLflow's and Prefect's pages for this folder on loopback; Ctrl-C stops both.
+
+    A pipeline started meanwhile reports to this Prefect server.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        serve(Path.cwd(), mlflow_port, prefect_port)
+    except KeyboardInterrupt:
+        print("stopped both")
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(epilog="Example: `python -m flows.ui --mlflow-port 5001`")(main)
+    try:
+        app()
+    except VganError as error:
+        print(f"ui: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,5 @@
+"""`python -m vgan` is `vgan`."""
+
+from vgan.cli import main
+
+main()

@@ -1,0 +1,192 @@
+"""The command `vgan`: one command per stage, and what prepares them. Thin: it reads params, wires rooms, prints.
+
+Everything heavy is imported inside the command that needs it, so `vgan --help` answers at once.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from vgan.config import Params, load, parse
+from vgan.errors import VganError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Learn how scenes move from unlabelled video. A stage reads its section of params.yaml in this folder.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_PARAMS = Path("params.yaml")
+_RAW = Path("data/raw")
+_CLIPS = Path("data/clips")
+_MODELS = Path("models")
+_GENERATOR = _MODELS / "generator.safetensors"
+_METRICS = Path("metrics")
+_SAMPLES = Path("samples")
+_RUN_FILE = Path("run.json")
+_PRESETS = Path(__file__).resolve().parent.parent / "presets"
+
+
+@app.command(epilog="Examples: `vgan demo-footage`; `vgan demo-footage --into elsewhere/raw`.")
+def demo_footage(
+    into: Annotated[Path, typer.Option(help="Folder to lay the videos into.")] = _RAW,
+) -> None:
+    """Lay three real videos into data/raw and say what they show."""
+    from rich.table import Table
+
+    from vgan.footage import lay_demo_footage
+
+    table = Table("video", "size", "frames", "frames/s", "what it shows", title=f"demo footage in {into}")
+    for video in lay_demo_footage(into):
+        size = f"{video.width}×{video.height}"
+        table.add_row(str(video.path), size, str(video.frames), f"{video.fps:g}", video.shows)
+    _console().print(table)
+
+
+@app.command(epilog="Examples: `vgan preset paper`; `vgan preset demo --force`.")
+def preset(
+    name: Annotated[str, typer.Argument(help="A file of presets/ without .yaml.")],
+    force: Annotated[bool, typer.Option("--force", help="Lose edits of params.yaml that no preset holds.")] = False,
+) -> None:
+    """Write a complete set of parameters to params.yaml."""
+    from vgan import atomic
+
+    presets = {path.stem: path for path in sorted(_PRESETS.glob("*.yaml"))}
+    if name not in presets:
+        raise VganError(f"expected one of the presets {', '.join(presets)}, got {name!r}")
+    text = presets[name].read_text(encoding="utf-8")
+    parse(text, str(presets[name]))
+    shipped = {path.read_text(encoding="utf-8") for path in presets.values()}
+    if _PARAMS.exists() and not force and _PARAMS.read_text(encoding="utf-8") not in shipped:
+        raise VganError(
+            f"{_PARAMS} has been edited and would be lost: keep a copy, then run `vgan preset {name} --force`"
+        )
+    atomic.write_text(_PARAMS, text)
+    typer.echo(f"{_PARAMS} is now the preset {name}; `dvc repro` or `make run` makes it real")
+
+
+@app.command(epilog="Examples: `vgan preprocess`; `vgan preprocess --workers 1`.")
+def preprocess(
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 uses every core.")] = 0,
+) -> None:
+    """Cut the footage in data/raw into stabilised clips in data/clips."""
+    params = _params()
+    from vgan.preprocess.stage import run
+
+    summary = run(params.preprocess, _RAW, _CLIPS, workers=workers)
+    typer.echo(str(summary))
+
+
+@app.command(epilog="Example: `vgan train` (starts, or goes on where it was interrupted).")
+def train() -> None:
+    """Train the video GAN on data/clips; writes models/ and run.json."""
+    params = _params()
+    from vgan.tracking import RunTracker
+    from vgan.train.stage import run
+
+    tracker = RunTracker(
+        Path.cwd(),
+        experiment=params.tracking.experiment,
+        params=params.model_dump(),
+        run_file=_RUN_FILE,
+        history=_MODELS / "history.csv",
+    )
+    status = "FAILED"
+    try:
+        run(params.train, _CLIPS, _MODELS, tracker=tracker)
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
+        raise
+    finally:
+        tracker.close(status)
+
+
+@app.command(epilog="Example: `vgan evaluate` (writes metrics/evaluate.json and registers the generator in MLflow).")
+def evaluate() -> None:
+    """Judge generated clips against held-out ones and register the generator."""
+    params = _params()
+    from vgan.evaluate.stage import run
+
+    metrics = run(params.evaluate, _CLIPS, _GENERATOR, _METRICS)
+    _register(params, metrics)
+
+
+@app.command(epilog="Example: `vgan sample` (the number of videos and the seed are in params.yaml).")
+def sample() -> None:
+    """Generate videos into samples/: single ones, an animated grid, and the streams of some."""
+    params = _params()
+    from vgan.sample import run
+
+    for path in run(params.sample, _GENERATOR, _SAMPLES):
+        typer.echo(str(path))
+
+
+def main() -> NoReturn:
+    """Run the command line; a VganError becomes its sentence and exit code 2."""
+    try:
+        _die_with_dvc()
+        app()
+    except VganError as error:
+        print(f"vgan: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("vgan: interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _params() -> Params:
+    return load(_PARAMS)
+
+
+def _register(params: Params, metrics: dict[str, object]) -> None:
+    from mlflow.exceptions import MlflowException
+
+    from vgan.models.weights import load_generator
+    from vgan.registry import register_generator
+    from vgan.tracking import log_evaluation, read_run_id
+
+    run_id = read_run_id(_RUN_FILE)
+    if run_id is None:
+        typer.echo(f"{_RUN_FILE} names no MLflow run, so the generator is not registered", err=True)
+        return
+    pictures = sorted(_METRICS.glob("*.png"))
+    try:
+        log_evaluation(Path.cwd(), run_id, metrics, load_generator(_GENERATOR)[1].step, pictures)
+        name = params.tracking.model
+        version = register_generator(Path.cwd(), name, run_id=run_id, generator=_GENERATOR, metrics=metrics)
+    except MlflowException as error:
+        typer.echo(f"the generator is not registered, MLflow said: {str(error).splitlines()[0]}", err=True)
+        return
+    typer.echo(f"registered as version {version} of the model {name}")
+
+
+def _die_with_dvc() -> None:
+    """Under `dvc repro` on Linux, have the kernel end this stage when DVC is gone.
+
+    A killed DVC would leave its stage running, and the next one would start a second beside it.
+    """
+    if "DVC_STAGE" in os.environ and sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it died before the call
+            sys.exit(143)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else shutil.get_terminal_size((120, 24)).columns)
