@@ -84,8 +84,9 @@ class EvaluateParams(_Section):
 
     seed: _Seed
     samples: Annotated[int, Field(ge=16)]  # generated clips to judge; as many real ones where there are as many
-    directions: _Count  # principal directions in which the Fréchet distance is taken
+    directions: _Count  # principal directions in which the Fréchet distance is taken; at most half the clips
     batch_size: _Count
+    precision: Literal["bf16", "fp32"]  # of the judging network
 
 
 class SampleParams(_Section):
@@ -186,7 +187,7 @@ def _nearest(location: tuple[str | int, ...]) -> str:
     section: type[BaseModel] = Params
     for part in location[:-1]:
         annotation = section.model_fields[str(part)].annotation
-        assert annotation is not None
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
         section = annotation
     known = list(section.model_fields)
     near = get_close_matches(str(location[-1]), known, n=1)

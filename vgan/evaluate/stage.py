@@ -1,0 +1,195 @@
+"""The stage `evaluate`: generated clips against held-out ones, in numbers, curves and one picture.
+
+Three sets of clips are measured alike. `held_out` is real and was kept from training (split "test"); `train` is real
+and was trained on; `generated` has as many clips as `train`, so that both distances to `held_out` carry the same bias:
+
+    frechet_transnetv2.model   generated against held_out
+    frechet_transnetv2.floor   train against held_out: two halves of the real clips that share no clip. A generator
+                               that replayed its training clips would score this; lower is hardly to be had
+
+Windows that overlap make neighbouring clips alike, so the clips tell less than their number says; the halves are
+parted by video or by time (`preprocess.test_by`), never by drawing lots among neighbours.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vgan.atomic import write_text
+from vgan.clips.store import ClipStore
+from vgan.config import EvaluateParams
+from vgan.errors import VganError
+from vgan.evaluate import distances, features, motion
+from vgan.evaluate.figure import beside
+from vgan.evaluate.mask import mask_coverage
+from vgan.models.generator import Generator, generate
+from vgan.models.weights import GeneratorInfo, load_generator
+from vgan.pictures import write_png
+from vgan.progress import Progress
+
+__all__ = ["MIN_CLIPS", "run"]
+
+MIN_CLIPS = 8  # of each kind; a covariance of fewer says nothing
+_DIGITS = 5  # significant ones in what is written
+_SHOWN_CLIPS, _SHOWN_FRAMES = 6, 6  # rows and columns of either half of the picture
+_QUANTILE_STEPS = 20
+
+
+class _Measured(NamedTuple):
+    features: NDArray[np.float32]  # N x 448
+    motion: NDArray[np.float64]  # N, share of moving pixels
+    shown: NDArray[np.uint8]  # the first few clips
+
+
+def run(params: EvaluateParams, clips: Path, generator: Path, out: Path) -> dict[str, object]:
+    """Judge `generator` against the clips and write into `out` evaluate.json, two curves and a picture.
+
+    motion.csv is how much of the picture moves, by share of the clips; spectrum.csv how far clips vary along each
+    principal direction; real_vs_generated.png shows frames of both. The same input gives the same bytes on one machine.
+
+    Returns:
+        What evaluate.json holds: numbers and short texts in sections.
+
+    Raises:
+        VganError: too few clips, no or another generator.
+    """
+    store = ClipStore(clips)
+    network, info = load_generator(generator)
+    _check_match(store, info)
+    train, held_out = (_draw(store, split, params) for split in ("train", "test"))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device)
+    trunk = features.load_trunk(params.precision, device)
+    generated = (b.numpy() for b in generate(network, len(train), params.seed, params.batch_size))
+    with Progress("evaluate", total=2 * len(train) + len(held_out), unit="clips") as progress:
+        sets = {
+            "held_out": _measure(trunk, _batches(store, held_out, params.batch_size), progress),
+            "train": _measure(trunk, _batches(store, train, params.batch_size), progress),
+            "generated": _measure(trunk, generated, progress),
+        }
+    directions = _directions(sets, params.directions)
+    result = _rounded(_result(sets, directions, network, params))
+    clips_judged = {name: len(measured.features) for name, measured in sets.items()}
+    result["protocol"] = _protocol(store, info, params) | {
+        "clips": clips_judged,
+        "directions": directions.basis.shape[1],
+    }
+    _write(out, result, sets, directions)
+    return result
+
+
+def _check_match(store: ClipStore, info: GeneratorInfo) -> None:
+    if (info.frames, info.size) != (store.frames, store.size):
+        raise VganError(
+            f"expected a generator of clips like those at hand, {store.frames} frames of {store.size} pixels, got one "
+            f"of {info.frames} frames of {info.size}: train again with `vgan train`"
+        )
+
+
+def _draw(store: ClipStore, split: str, params: EvaluateParams) -> NDArray[np.int64]:
+    """`params.samples` clips of a split, or all there are, in the store's order."""
+    indices = store.indices(split)
+    if len(indices) < MIN_CLIPS:
+        what, remedy = {
+            "test": ("held-out", "raise preprocess.test_share, lower preprocess.stride, or add footage to data/raw"),
+            "train": ("training", "lower preprocess.test_share or preprocess.stride, or add footage to data/raw"),
+        }[split]
+        raise VganError(f"expected at least {MIN_CLIPS} {what} clips to judge by, got {len(indices)}: {remedy}")
+    lots = np.random.default_rng(params.seed)
+    return np.sort(lots.choice(indices, min(params.samples, len(indices)), replace=False))
+
+
+def _batches(store: ClipStore, indices: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.uint8]]:
+    for first in range(0, len(indices), batch_size):
+        yield store.gather(indices[first : first + batch_size])
+
+
+def _measure(trunk: features.Trunk, batches: Iterable[NDArray[np.uint8]], progress: Progress) -> _Measured:
+    """All that is asked of a set of clips, batch by batch, so that the clips need not fit into memory."""
+    points, moving = [], []
+    shown: list[NDArray[np.uint8]] = []
+    for batch in batches:
+        points.append(features.embed(trunk, batch))
+        moving.append(motion.moving_share(batch))
+        shown.append(batch[: _SHOWN_CLIPS - sum(len(clips) for clips in shown)])
+        progress.advance(len(batch))
+    return _Measured(np.concatenate(points), np.concatenate(moving), np.concatenate(shown))
+
+
+def _directions(sets: dict[str, _Measured], count: int) -> distances.Directions:
+    """Principal directions of the real features; at most half as many as clips, or noise would fill the rest."""
+    fewest = min(len(measured.features) for measured in sets.values())
+    real = np.concatenate([sets["held_out"].features, sets["train"].features])
+    return distances.principal_directions(real, min(count, fewest // 2))
+
+
+def _result(
+    sets: dict[str, _Measured], directions: distances.Directions, network: Generator, params: EvaluateParams
+) -> dict[str, object]:
+    projected = {name: directions.project(measured.features) for name, measured in sets.items()}
+    diversity = {name: distances.mean_distance(measured.features) for name, measured in sets.items()}
+    coverage = mask_coverage(network, len(sets["generated"].features), params.seed, params.batch_size)
+    return {
+        "frechet_transnetv2": {
+            "model": distances.frechet(projected["generated"], projected["held_out"]),
+            "floor": distances.frechet(projected["train"], projected["held_out"]),
+        },
+        # Mean distance between two clips' features; the ratio is 1 where generated clips vary as held-out ones do.
+        "diversity": diversity | {"ratio": diversity["generated"] / max(diversity["held_out"], np.finfo(float).tiny)},
+        "motion": {name: float(measured.motion.mean()) for name, measured in sets.items()},
+        "mask": None if coverage is None else coverage._asdict(),
+        # What lies outside the directions is not judged by the distance.
+        "variance_judged": {name: directions.variance_kept(measured.features) for name, measured in sets.items()},
+    }
+
+
+def _protocol(store: ClipStore, info: GeneratorInfo, params: EvaluateParams) -> dict[str, object]:
+    """What two results have to share to be comparable, and which generator was judged."""
+    return {
+        **features.describe(),
+        "floor_between": "train and held-out clips",
+        "frames": store.frames,
+        "generator_step": info.step,
+        "moving_levels": motion.MOVING_LEVELS,
+        "precision": params.precision,
+        "size": store.size,
+    }
+
+
+def _rounded(values: dict[str, object]) -> dict[str, object]:
+    """Floats cut to the digits that are worth reading, in nested dicts."""
+    result: dict[str, object] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            result[key] = _rounded(value)
+        else:
+            result[key] = float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
+    return result
+
+
+def _write(out: Path, result: dict[str, object], sets: dict[str, _Measured], directions: distances.Directions) -> None:
+    names = list(sets)
+    curves = [motion.quantiles(sets[name].motion, _QUANTILE_STEPS) for name in names]
+    shares = [step / _QUANTILE_STEPS for step in range(_QUANTILE_STEPS + 1)]
+    write_text(out / "motion.csv", _csv(["share_of_clips", *names], shares, curves))
+    spectra = [directions.project(sets[name].features).var(0) for name in names]
+    write_text(out / "spectrum.csv", _csv(["direction", *names], range(1, len(spectra[0]) + 1), spectra))
+    real, generated = sets["held_out"].shown, sets["generated"].shown
+    write_png(out / "real_vs_generated.png", beside(real, generated, _SHOWN_FRAMES))
+    write_text(out / "evaluate.json", json.dumps(result, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _csv(header: Sequence[str], x: Iterable[float], curves: Sequence[NDArray[np.float64]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for place, *values in zip(x, *curves, strict=True):
+        writer.writerow([f"{place:g}", *(f"{value:.{_DIGITS}g}" for value in values)])
+    return text.getvalue()

@@ -1,0 +1,37 @@
+"""Still pictures of videos: grids of frames, and PNG files.
+
+N videos, T frames, H rows, W columns of pixels.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vgan.atomic import write_bytes
+
+__all__ = ["GAP", "tile", "write_png"]
+
+GAP = 2  # white pixels between neighbours, none at the rim
+_WHITE = 255
+
+
+def tile(videos: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
+    """Lay videos N x T x H x W x 3 out in rows of `columns`, first one top left: one video T x H' x W' x 3.
+
+    Video i begins at row (i // columns) * (H + GAP), column (i % columns) * (W + GAP); what no video covers is white.
+    """
+    N, T, H, W, _ = videos.shape
+    rows = -(-N // columns)
+    grid = np.full((T, rows * (H + GAP) - GAP, columns * (W + GAP) - GAP, 3), _WHITE, np.uint8)
+    for index, video in enumerate(videos):
+        top, left = index // columns * (H + GAP), index % columns * (W + GAP)
+        grid[:, top : top + H, left : left + W] = video
+    return grid
+
+
+def write_png(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write H x W x 3 RGB to `path`, whole or not at all; the same pixels give the same bytes."""
+    _, content = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))  # OpenCV's order is BGR
+    write_bytes(path, content.tobytes())
