@@ -1,0 +1,42 @@
+import re
+
+import pytest
+
+from vgan import progress
+from vgan.progress import Progress, duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (754, "12:34"), (3599, "59:59"), (3723, "1:02:03")],
+)
+def test_duration_reads_as_a_clock(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_pipe_gets_lines_with_rate_time_left_and_note(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with Progress("train", total=100, unit="clips") as bar:
+        for _ in range(5):
+            clock[0] += 2.0
+            bar.advance(10, note="D 0.69")
+    lines = capsys.readouterr().err.splitlines()
+    # A line after 6 s (the first moment with 5 s passed) and one at the end.
+    assert lines[0] == "train [######..............]  30% · 30/100 clips · 5.0 clips/s · 0:14 left · D 0.69"
+    assert lines[1] == "train [##########..........]  50% · 50/100 clips · 5.0 clips/s · 0:10 left · D 0.69"
+    assert len(lines) == 2
+
+
+def test_work_done_before_counts_for_the_share_and_not_for_the_rate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with Progress("train", total=100, unit="clips", done=80) as bar:
+        clock[0] += 10.0
+        bar.advance(20)
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.search(r"100/100 clips · 2\.0 clips/s · took 0:10", line)
