@@ -35,7 +35,7 @@ _Size = Annotated[int, Field(ge=16, multiple_of=16)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class PreprocessParams(_Section):
@@ -50,6 +50,7 @@ class PreprocessParams(_Section):
     min_matches: Annotated[int, Field(ge=4)]  # matched points below which a clip is dropped
     ransac_threshold: Annotated[float, Field(gt=0)]  # pixels at estimation size within which a match is an inlier
     max_reprojection_error: Annotated[float, Field(gt=0)]  # pixels at estimation size, mean over inliers
+    max_filled_share: _Share  # of a frame's pixels taken from an earlier frame, above which a clip is dropped
     test_by: Literal["video", "time"]  # hold out whole videos, or the end of each shot
     test_share: _Share
     max_failed_share: _Share  # of the videos; above it the stage fails
@@ -164,6 +165,7 @@ def _sentence(problem: Any) -> str:
         return f"{path}: expected a value, the key is missing"
     if kind == "value_error":
         return str(context["error"])
+    bound = next((f"{context[name]:g}" for name in ("gt", "ge", "lt", "le", "multiple_of") if name in context), "")
     expected = {
         "literal_error": f"one of {context.get('expected')}",
         "int_type": "a whole number",
@@ -171,11 +173,11 @@ def _sentence(problem: Any) -> str:
         "float_type": "a number",
         "string_type": "text",
         "model_type": "a section with keys below it",
-        "greater_than": f"more than {context.get('gt')}",
-        "greater_than_equal": f"at least {context.get('ge')}",
-        "less_than": f"less than {context.get('lt')}",
-        "less_than_equal": f"at most {context.get('le')}",
-        "multiple_of": f"a multiple of {context.get('multiple_of')}",
+        "greater_than": f"more than {bound}",
+        "greater_than_equal": f"at least {bound}",
+        "less_than": f"less than {bound}",
+        "less_than_equal": f"at most {bound}",
+        "multiple_of": f"a multiple of {bound}",
         "string_too_short": "text that is not empty",
         "finite_number": "a finite number",
     }.get(kind, problem["msg"])

@@ -200,12 +200,13 @@ class RunTracker:
         from mlflow.entities import DatasetInput, InputTag, Param, RunTag
 
         run = client.get_run(run_id)
-        tags = {FINGERPRINT_TAG: self._fingerprint, **_lineage(self._root), **self._inputs}
+        inputs = {f"{name}.digest": digest for name, digest in self._inputs.items()}
+        tags = {FINGERPRINT_TAG: self._fingerprint, **_lineage(self._root), **inputs}
         params = [Param(key, value) for key, value in self._params.items() if key not in run.data.params]
         client.log_batch(run_id, params=params, tags=[RunTag(key, value) for key, value in tags.items()])
-        if not run.inputs.dataset_inputs and "data.digest" in self._inputs:
+        if not run.inputs.dataset_inputs and "clips" in self._inputs:
             source = CodeDatasetSource(tags={"path": "data/clips"})
-            digest = self._inputs["data.digest"][:36]  # the longest that MLflow takes
+            digest = self._inputs["clips"][:36]  # the longest that MLflow takes
             dataset = MetaDataset(source, name="clips", digest=digest)._to_mlflow_entity()
             context = InputTag(mlflow.utils.mlflow_tags.MLFLOW_DATASET_CONTEXT, "training")
             client.log_inputs(run_id, [DatasetInput(dataset, [context])])

@@ -1,0 +1,135 @@
+from copy import deepcopy
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+from vgan.config import load, parse
+from vgan.errors import VganError
+
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+DEMO = YAML(typ="safe", pure=True).load((ROOT / "presets" / "demo.yaml").read_text())
+
+
+def changed(path: str, value: object) -> str:
+    """The demo preset with one key set to `value`."""
+    content = deepcopy(DEMO)
+    *sections, key = path.split(".")
+    place = content
+    for section in sections:
+        place = place[section]
+    place[key] = value
+    text = StringIO()
+    YAML(typ="safe", pure=True).dump(content, text)
+    return text.getvalue()
+
+
+def message(text: str) -> str:
+    with pytest.raises(VganError) as caught:
+        parse(text, "params.yaml")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_every_preset_is_a_complete_params_file(path: Path) -> None:
+    params = load(path)
+    assert params.model_dump() == YAML(typ="safe", pure=True).load(path.read_text())
+
+
+def test_the_shipped_params_are_the_demo_preset() -> None:
+    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "presets" / "demo.yaml").read_bytes()
+
+
+def test_the_paper_preset_holds_the_papers_constants() -> None:
+    params = load(ROOT / "presets" / "paper.yaml")
+    train = params.train
+    assert (params.preprocess.frames, params.preprocess.size, params.preprocess.stabilizer) == (32, 64, "sift")
+    assert (train.generator, train.channels, train.latent_dim, train.batch_size) == ("two_stream", 64, 100, 64)
+    assert (train.learning_rate_g, train.learning_rate_d, train.beta1) == (2e-4, 2e-4, 0.5)
+    assert train.mask_weight == 0.1
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("train.chanels", 16, "params.yaml: train.chanels: unknown key (did you mean channels?)"),
+        ("trian", {}, "params.yaml: trian: unknown key (did you mean train?)"),
+        ("train.channels", "16", "params.yaml: train.channels: expected a whole number, got '16'"),
+        ("train.channels", True, "params.yaml: train.channels: expected a whole number, got True"),
+        ("train.channels", 1.5, "params.yaml: train.channels: expected a whole number, got 1.5"),
+        ("train.channels", 0, "params.yaml: train.channels: expected at least 1, got 0"),
+        ("train.beta1", 1.0, "params.yaml: train.beta1: expected less than 1, got 1.0"),
+        ("train.learning_rate_g", "fast", "params.yaml: train.learning_rate_g: expected a number, got 'fast'"),
+        ("preprocess.frames", 24, "params.yaml: preprocess.frames: expected a multiple of 16, got 24"),
+        ("preprocess.test_share", 1.5, "params.yaml: preprocess.test_share: expected at most 1, got 1.5"),
+        (
+            "preprocess.stabilizer",
+            "magic",
+            "params.yaml: preprocess.stabilizer: expected one of 'klt', 'sift' or 'none', got 'magic'",
+        ),
+        ("train", 3, "params.yaml: train: expected a section with keys below it, got 3"),
+        ("train.mask_weight", float("inf"), "params.yaml: train.mask_weight: expected a finite number, got inf"),
+        ("train.mask_weight", float("nan"), "params.yaml: train.mask_weight: expected a finite number, got nan"),
+        ("train.channels", None, "params.yaml: train.channels: expected a whole number, got None"),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_key_path_expected_and_got(path: str, value: object, sentence: str) -> None:
+    assert message(changed(path, value)) == sentence
+
+
+def test_a_missing_key_is_named() -> None:
+    text = "\n".join(line for line in (ROOT / "params.yaml").read_text().splitlines() if "channels:" not in line)
+    assert message(text) == "params.yaml: train.channels: expected a value, the key is missing"
+
+
+def test_each_wrong_key_has_its_line() -> None:
+    text = changed("train.channels", 0).replace("latent_dim: 100", "latent_dim: x")
+    assert [line.split(":")[1].strip() for line in message(text).splitlines()] == ["train.channels", "train.latent_dim"]
+
+
+def test_more_streams_than_videos_is_refused() -> None:
+    assert "sample.streams: expected at most sample.count = 16, got 17" in message(changed("sample.streams", 17))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "just words", "a: [", "train: {a: 1}\ntrain: {b: 2}", "\x00"])
+def test_what_is_not_a_mapping_is_refused_with_a_sentence(text: str) -> None:
+    assert message(text).startswith("params.yaml")
+    assert "\n" not in message(text) or text == ""
+
+
+@given(st.text(max_size=200))
+def test_no_text_gets_past_or_breaks_the_reader(text: str) -> None:
+    with pytest.raises(VganError):
+        parse(text, "params.yaml")
+
+
+def test_numbers_are_read_as_dvc_reads_them() -> None:
+    """YAML 1.2: 2e-4 is a number, with or without a dot."""
+    text = (ROOT / "params.yaml").read_text().replace("2.0e-4", "2e-4")
+    assert parse(text, "params.yaml").train.learning_rate_d == 2e-4
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(
+        VganError, match=r"found none: run this in the project's folder"
+    ):
+        load(tmp_path / "params.yaml")
+
+
+def test_bytes_that_are_not_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(VganError, match="cannot be read as UTF-8"):
+        load(path)
+
+
+def test_params_cannot_be_changed_after_loading() -> None:
+    params: Any = load(ROOT / "params.yaml")
+    with pytest.raises(ValidationError):
+        params.train.channels = 3
