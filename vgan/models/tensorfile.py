@@ -27,7 +27,7 @@ class DamagedFileError(Exception):
 def write(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> None:
     """Write tensors (any device) and a JSON-able header to `path`, whole or not at all."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    entry = json.dumps({**header, "sha256": _digest(held)}, sort_keys=True)
+    entry = json.dumps({**header, "sha256": _digest(held, header)}, sort_keys=True)
     write_bytes(path, save(held, metadata={_KEY: entry}))
 
 
@@ -38,22 +38,22 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         DamagedFileError: the file is cut short, altered, or of another kind.
         OSError: it cannot be read at all.
     """
-    header = _header(path)
+    header, digest = _header(path)
     try:
         tensors = load(path.read_bytes())
     except SafetensorError as error:
         raise DamagedFileError(f"it is no whole safetensors file ({error})") from None
-    if _digest(tensors) != header["sha256"]:
-        raise DamagedFileError("its tensors do not match the digest in its header")
-    return tensors, _without_digest(header)
+    if _digest(tensors, header) != digest:
+        raise DamagedFileError("its content does not match its digest")
+    return tensors, header
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header of `path`, without reading the tensors. Raises as `read` does."""
-    return _without_digest(_header(path))
+    """The header of `path`, without reading the tensors, so not checked against the digest. Raises as `read` does."""
+    return _header(path)[0]
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _header(path: Path) -> tuple[dict[str, Any], str]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -67,15 +67,11 @@ def _header(path: Path) -> dict[str, Any]:
         raise DamagedFileError(f"its header is not JSON ({error})") from None
     if not isinstance(header, dict) or not isinstance(header.get("sha256"), str):
         raise DamagedFileError("its header has no digest")
-    return header
+    return header, header.pop("sha256")
 
 
-def _without_digest(header: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in header.items() if key != "sha256"}
-
-
-def _digest(tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
