@@ -1,0 +1,1 @@
+"""Footage to clips: find the videos, cut them into shots, stabilise, cut into windows, write shards and manifest."""

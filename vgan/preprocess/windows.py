@@ -1,0 +1,120 @@
+"""A stream of frames to candidate clips: shots, camera motion and windows in one pass, each frame looked at once."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgan.config import PreprocessParams
+from vgan.preprocess.cuts import mark_cuts
+from vgan.preprocess.motion import STILL, KltMatcher, Motion, MotionEstimator, SiftMatcher
+from vgan.preprocess.stabilize import Geometry, Stabilized, mean_square, psnr, stabilize
+
+__all__ = ["Candidate", "candidates", "decoding_side"]
+
+Picture = NDArray[np.uint8]  # H x W x 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A window of a shot: its clip, or the reason why it gives none."""
+
+    start: int  # frame of the video
+    shot: int
+    pixels: NDArray[np.uint8] | None  # T x size x size x 3
+    reason: str
+    psnr_before: float
+    psnr_after: float
+    reprojection_error: float
+    inlier_share: float
+    filled_share: float
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is kept of a frame until the last window that it is in."""
+
+    small: Picture
+    motion: Motion
+    change: float  # mean squared difference to the frame before, unstabilised
+
+
+def decoding_side(params: PreprocessParams) -> int | None:
+    """Shorter side at which frames are to be decoded: the paper's SIFT sees them whole (None)."""
+    return None if params.stabilizer == "sift" else max(params.estimation_height, 2 * params.size)
+
+
+def candidates(frames: Iterable[Picture], params: PreprocessParams) -> Iterator[Candidate]:
+    """Every window of `params.frames` frames within a shot, `params.stride` frames apart, in order.
+
+    Args:
+        frames: uint8 H x W x 3 RGB of one size, decoded at `decoding_side`.
+        params: the section `preprocess`.
+    """
+    geometry: Geometry | None = None
+
+    def shrink(frame: Picture) -> tuple[Picture, Picture]:
+        nonlocal geometry
+        if geometry is None:
+            side = params.estimation_height if params.stabilizer == "klt" else None
+            geometry = Geometry.of((frame.shape[1], frame.shape[0]), params.size, side)
+        return frame, geometry.shrink(frame)
+
+    shot, shot_start = -1, 0
+    estimator: MotionEstimator | None = None
+    window: deque[_Seen] = deque(maxlen=params.frames)
+    marked = mark_cuts((shrink(frame) for frame in frames), lambda pair: pair[1], params.cut_threshold)
+    for index, ((frame, small), begins) in enumerate(marked):
+        assert geometry is not None
+        if begins:
+            shot, shot_start = shot + 1, index
+            estimator = _estimator(params)
+            window.clear()
+        motion = STILL if estimator is None else estimator.step(geometry.gray(frame))
+        window.append(_Seen(small, motion, _change(window[-1].small if window else small, small, geometry)))
+        start = index - params.frames + 1
+        if start >= shot_start and (start - shot_start) % params.stride == 0:
+            yield _candidate(start, shot, window, geometry, params)
+
+
+def _estimator(params: PreprocessParams) -> MotionEstimator | None:
+    if params.stabilizer == "none":
+        return None
+    klt = params.stabilizer == "klt"
+    return MotionEstimator(
+        KltMatcher() if klt else SiftMatcher(),
+        method="magsac" if klt else "ransac",
+        threshold=params.ransac_threshold,
+        min_matches=params.min_matches,
+    )
+
+
+def _change(before: Picture, small: Picture, geometry: Geometry) -> float:
+    return mean_square(geometry.finish(geometry.crop(before)), geometry.finish(geometry.crop(small)))
+
+
+def _candidate(start: int, shot: int, window: deque[_Seen], geometry: Geometry, params: PreprocessParams) -> Candidate:
+    motions = [seen.motion for seen in window]
+    known = [motion for motion in motions[1:] if motion.matrix is not None]
+    error = float(np.mean([motion.error for motion in known])) if known else float("nan")
+    reason = next((motion.reason for motion in motions[1:] if motion.matrix is None), "")
+    if not reason and error > params.max_reprojection_error:
+        reason = f"reprojection error {error:.2f}, at most {params.max_reprojection_error:g}"
+    clip: Stabilized | None = None
+    if not reason:
+        clip = stabilize([seen.small for seen in window], motions, geometry)
+        if clip.worst_filled_share > params.max_filled_share:
+            reason = f"camera leaves the scene: {clip.worst_filled_share:.0%} of a frame filled"
+    return Candidate(
+        start=start,
+        shot=shot,
+        pixels=clip.pixels if clip is not None and not reason else None,
+        reason=reason,
+        psnr_before=psnr(sum(seen.change for seen in list(window)[1:]) / (len(window) - 1)),
+        psnr_after=clip.psnr if clip is not None else float("nan"),
+        reprojection_error=error,
+        inlier_share=min((motion.inlier_share for motion in known), default=float("nan")),
+        filled_share=clip.filled_share if clip is not None else float("nan"),
+    )
