@@ -63,13 +63,14 @@ def client_for(root: Path) -> "MlflowClient":
     logging.getLogger("alembic").setLevel(logging.WARNING)
     uri = tracking_uri(root)
     mlflow.set_tracking_uri(uri)
-    client = mlflow.MlflowClient(uri)
-    if uri.startswith("sqlite:"):
-        lock = root / ".vgan" / "mlflow.lock"
-        lock.parent.mkdir(exist_ok=True)
-        with FileLock(lock):
-            client.search_experiments(max_results=1)
-    return client
+    if not uri.startswith("sqlite:"):
+        return mlflow.MlflowClient(uri)
+    lock = root / ".vgan" / "mlflow.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with FileLock(lock):
+        client = mlflow.MlflowClient(uri)  # creates or upgrades the tables
+        client.search_experiments(max_results=1)
+        return client
 
 
 def read_run_id(run_file: Path) -> str | None:
@@ -109,7 +110,7 @@ class RunTracker:
         self._away_until = 0.0
         self._system: SystemMetricsMonitor | None = None
 
-    def start(self, fingerprint: str, inputs: dict[str, str]) -> None:
+    def start(self, fingerprint: str, params: dict[str, object], inputs: dict[str, str]) -> None:
         """Open the run of this fingerprint, or a new one, and say what goes into it."""
         self._fingerprint, self._inputs = fingerprint, inputs
         with self._reaching():
