@@ -1,0 +1,40 @@
+import pytest
+import torch
+from torch import nn
+
+from vgan.models.discriminator import Discriminator
+from vgan.models.generator import TwoStreamGenerator
+from vgan.models.initialisation import initialise
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        TwoStreamGenerator(channels=16, latent_dim=100, frames=32, size=64),
+        Discriminator(channels=16, frames=32, size=64),
+    ],
+)
+def test_follows_the_paper(network: nn.Module) -> None:
+    initialise(network, torch.Generator().manual_seed(0))
+    norms, convolutions = 0, 0
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d):
+            norms += 1
+            assert abs(layer.weight.mean() - 1) < 0.02 and 0.01 < layer.weight.std() < 0.03
+            assert not layer.bias.any()
+        elif list(layer.parameters(recurse=False)):
+            convolutions += 1
+            weight, bias = layer.parameters(recurse=False)
+            assert abs(weight.mean()) < 1e-3 and 0.0095 < weight.std() < 0.0105
+            assert not bias.any()
+    assert (norms, convolutions) in {(8, 10), (3, 5)}
+
+
+def test_seed_decides_and_global_seed_does_not() -> None:
+    def first_weight(seed: int) -> torch.Tensor:
+        network = Discriminator(channels=4, frames=16, size=16)
+        initialise(network, torch.Generator().manual_seed(seed))
+        return next(network.parameters()).detach()
+
+    assert torch.equal(first_weight(3), first_weight(3))
+    assert not torch.equal(first_weight(3), first_weight(4))
