@@ -4,6 +4,7 @@ A version is a pyfunc made from `registered_model.py` and a safetensors file: lo
 """
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,19 +76,21 @@ def _create_version(client: "MlflowClient", name: str, *, run_id: str, generator
         outputs=Schema([video]),
         params=ParamSchema([ParamSpec("n", "long", 1), ParamSpec("seed", "long", 0)]),
     )
-    logged = mlflow.pyfunc.log_model(
-        name="generator",
-        run_id=run_id,
-        python_model=str(package / "registered_model.py"),
-        artifacts={"generator": str(generator)},
-        code_paths=[str(package)],
-        signature=signature,
-        pip_requirements=[
-            f"torch=={torch.__version__.partition('+')[0]}",
-            f"numpy=={np.__version__}",
-            f"safetensors=={safetensors.__version__}",
-        ],
-    )
+    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+        # It asks for type hints and an input example, from which it would infer the signature that it is given here.
+        warnings.simplefilter("ignore", UserWarning)
+        logged = mlflow.pyfunc.log_model(
+            name="generator",
+            python_model=str(package / "registered_model.py"),
+            artifacts={"generator": str(generator)},
+            code_paths=[str(package)],
+            signature=signature,
+            pip_requirements=[
+                f"torch=={torch.__version__.partition('+')[0]}",
+                f"numpy=={np.__version__}",
+                f"safetensors=={safetensors.__version__}",
+            ],
+        )
     try:
         client.create_registered_model(name, description="Generators of moving scenes: predict(n, seed) gives videos.")
     except MlflowException as error:
