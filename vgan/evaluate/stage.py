@@ -1,14 +1,17 @@
-"""The stage `evaluate`: generated clips against held-out ones, in numbers, curves and one picture.
+"""The stage `evaluate`: generated clips against real ones, in numbers, curves and one picture.
 
-Three sets of clips are measured alike. `held_out` is real and was kept from training (split "test"); `train` is real
-and was trained on; `generated` has as many clips as `train`, so that both distances to `held_out` carry the same bias:
+Four sets of clips are measured alike. `held_out` is real and was kept from training (split "test"). `train` and
+`reference` are two halves of the clips trained on, drawn by lot. `generated` has as many clips as they have, because a
+Fréchet distance shrinks as sets grow. The distances, by name in evaluate.json:
 
-    frechet_transnetv2.model   generated against held_out
-    frechet_transnetv2.floor   train against held_out: two halves of the real clips that share no clip. A generator
-                               that replayed its training clips would score this; lower is hardly to be had
+    frechet_transnetv2.model            generated against held_out: looks and motion not seen in training count
+    frechet_transnetv2.floor            train against held_out: what replaying training clips would score
+    frechet_transnetv2.model_to_train   generated against reference: how well the training clips are matched
+    frechet_transnetv2.floor_to_train   train against reference: what replaying training clips would score there
 
-Windows that overlap make neighbouring clips alike, so the clips tell less than their number says; the halves are
-parted by video or by time (`preprocess.test_by`), never by drawing lots among neighbours.
+A floor is no proven bound, but a generator has little reason to get below it. The first one contains how far the
+held-out videos are from the others; with few held-out people or places that is most of it. Windows that overlap make
+neighbouring clips alike: clips tell less than their number says.
 """
 
 import csv
@@ -63,22 +66,22 @@ def run(params: EvaluateParams, clips: Path, generator: Path, out: Path) -> dict
     store = ClipStore(clips)
     network, info = load_generator(generator)
     _check_match(store, info)
-    train, held_out = (_draw(store, split, params) for split in ("train", "test"))
+    drawn = _draw(store, params)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
     trunk = features.load_trunk(params.precision, device)
-    generated = (b.numpy() for b in generate(network, len(train), params.seed, params.batch_size))
-    with Progress("evaluate", total=2 * len(train) + len(held_out), unit="clips") as progress:
+    count = len(drawn["train"])
+    with Progress("evaluate", total=count + sum(map(len, drawn.values())), unit="clips") as progress:
         sets = {
-            "held_out": _measure(trunk, _batches(store, held_out, params.batch_size), progress),
-            "train": _measure(trunk, _batches(store, train, params.batch_size), progress),
-            "generated": _measure(trunk, generated, progress),
+            name: _measure(trunk, _batches(store, indices, params.batch_size), progress)
+            for name, indices in drawn.items()
         }
+        videos = generate(network, count, params.seed, params.batch_size)
+        sets["generated"] = _measure(trunk, (batch.numpy() for batch in videos), progress)
     directions = _directions(sets, params.directions)
     result = _rounded(_result(sets, directions, network, params))
-    clips_judged = {name: len(measured.features) for name, measured in sets.items()}
     result["protocol"] = _protocol(store, info, params) | {
-        "clips": clips_judged,
+        "clips": {name: len(measured.features) for name, measured in sets.items()},
         "directions": directions.basis.shape[1],
     }
     _write(out, result, sets, directions)
@@ -93,17 +96,21 @@ def _check_match(store: ClipStore, info: GeneratorInfo) -> None:
         )
 
 
-def _draw(store: ClipStore, split: str, params: EvaluateParams) -> NDArray[np.int64]:
-    """`params.samples` clips of a split, or all there are, in the store's order."""
-    indices = store.indices(split)
-    if len(indices) < MIN_CLIPS:
-        what, remedy = {
-            "test": ("held-out", "raise preprocess.test_share, lower preprocess.stride, or add footage to data/raw"),
-            "train": ("training", "lower preprocess.test_share or preprocess.stride, or add footage to data/raw"),
-        }[split]
-        raise VganError(f"expected at least {MIN_CLIPS} {what} clips to judge by, got {len(indices)}: {remedy}")
+def _draw(store: ClipStore, params: EvaluateParams) -> dict[str, NDArray[np.int64]]:
+    """Indices of the clips to judge by, at most `params.samples` of each set, in the order in which they were drawn."""
     lots = np.random.default_rng(params.seed)
-    return np.sort(lots.choice(indices, min(params.samples, len(indices)), replace=False))
+    held_out, trained = (lots.permutation(store.indices(split)) for split in ("test", "train"))
+    half = min(params.samples, len(trained) // 2)
+    for kind, clips, least, less in (
+        ("held-out", held_out, MIN_CLIPS, "raise preprocess.test_share"),
+        ("training", trained, 2 * MIN_CLIPS, "lower preprocess.test_share"),
+    ):
+        if len(clips) < least:
+            raise VganError(
+                f"expected at least {least} {kind} clips to judge by, got {len(clips)}: {less}, lower "
+                "preprocess.stride, or add footage to data/raw"
+            )
+    return {"held_out": held_out[: params.samples], "train": trained[:half], "reference": trained[half : 2 * half]}
 
 
 def _batches(store: ClipStore, indices: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.uint8]]:
@@ -126,27 +133,31 @@ def _measure(trunk: features.Trunk, batches: Iterable[NDArray[np.uint8]], progre
 def _directions(sets: dict[str, _Measured], count: int) -> distances.Directions:
     """Principal directions of the real features; at most half as many as clips, or noise would fill the rest."""
     fewest = min(len(measured.features) for measured in sets.values())
-    real = np.concatenate([sets["held_out"].features, sets["train"].features])
+    real = np.concatenate([sets[name].features for name in ("held_out", "train", "reference")])
     return distances.principal_directions(real, min(count, fewest // 2))
 
 
 def _result(
     sets: dict[str, _Measured], directions: distances.Directions, network: Generator, params: EvaluateParams
 ) -> dict[str, object]:
-    projected = {name: directions.project(measured.features) for name, measured in sets.items()}
-    diversity = {name: distances.mean_distance(measured.features) for name, measured in sets.items()}
-    coverage = mask_coverage(network, len(sets["generated"].features), params.seed, params.batch_size)
+    points = {name: directions.project(measured.features) for name, measured in sets.items()}
+    shown = [name for name in sets if name != "reference"]
+    diversity = {name: distances.mean_distance(sets[name].features) for name in shown}
+    varied = diversity["held_out"] > 0
+    coverage = mask_coverage(network, len(points["generated"]), params.seed, params.batch_size)
     return {
         "frechet_transnetv2": {
-            "model": distances.frechet(projected["generated"], projected["held_out"]),
-            "floor": distances.frechet(projected["train"], projected["held_out"]),
+            "model": distances.frechet(points["generated"], points["held_out"]),
+            "floor": distances.frechet(points["train"], points["held_out"]),
+            "model_to_train": distances.frechet(points["generated"], points["reference"]),
+            "floor_to_train": distances.frechet(points["train"], points["reference"]),
         },
         # Mean distance between two clips' features; the ratio is 1 where generated clips vary as held-out ones do.
-        "diversity": diversity | {"ratio": diversity["generated"] / max(diversity["held_out"], np.finfo(float).tiny)},
-        "motion": {name: float(measured.motion.mean()) for name, measured in sets.items()},
+        "diversity": diversity | {"ratio": diversity["generated"] / diversity["held_out"] if varied else None},
+        "motion": {name: float(sets[name].motion.mean()) for name in shown},
         "mask": None if coverage is None else coverage._asdict(),
         # What lies outside the directions is not judged by the distance.
-        "variance_judged": {name: directions.variance_kept(measured.features) for name, measured in sets.items()},
+        "variance_judged": {name: directions.variance_kept(sets[name].features) for name in shown},
     }
 
 
@@ -154,7 +165,6 @@ def _protocol(store: ClipStore, info: GeneratorInfo, params: EvaluateParams) -> 
     """What two results have to share to be comparable, and which generator was judged."""
     return {
         **features.describe(),
-        "floor_between": "train and held-out clips",
         "frames": store.frames,
         "generator_step": info.step,
         "moving_levels": motion.MOVING_LEVELS,
@@ -175,7 +185,7 @@ def _rounded(values: dict[str, object]) -> dict[str, object]:
 
 
 def _write(out: Path, result: dict[str, object], sets: dict[str, _Measured], directions: distances.Directions) -> None:
-    names = list(sets)
+    names = [name for name in sets if name != "reference"]
     curves = [motion.quantiles(sets[name].motion, _QUANTILE_STEPS) for name in names]
     shares = [step / _QUANTILE_STEPS for step in range(_QUANTILE_STEPS + 1)]
     write_text(out / "motion.csv", _csv(["share_of_clips", *names], shares, curves))
