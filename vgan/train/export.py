@@ -10,8 +10,8 @@ from vgan.train.state import TrainState
 
 __all__ = ["finished_generator"]
 
-_CALIBRATION_BATCHES = 32
-_CALIBRATION_BATCH = 16
+_CALIBRATION_BATCHES = 4
+_CALIBRATION_BATCH = 64
 _CALIBRATION_SEED = 2016
 
 
