@@ -18,11 +18,17 @@ Gray = NDArray[np.uint8]
 Points = NDArray[np.float32]  # N x 2, x and y
 Matrix = NDArray[np.float64]  # 3 x 3
 
-_STILL_SHARE = 1 / 480  # of the shorter side: motion below it cannot be seen in a clip (1/8 pixel of 64)
-_STILL_PX = 0.2  # what tracking resolves at best
+# Bars below which motion counts as none, as shares of the shorter side. A camera at rest must clear a high one (1/4
+# pixel of 64: it trembles, and noise moves points); one that has begun to move, a low one, until it rests again.
+_BAR_AT_REST = 1 / 240
+_BAR_MOVING = 1 / 480
+_BAR_PX = 0.1  # what tracking resolves at best
+_REST_FRAMES = 12
 _ANCHOR_FRAMES = 32  # after which a still anchor is renewed, so that slow changes of light do no harm
 _SAME_LEVELS = 10.0  # grey levels by which compression and noise change a pixel that shows the same
-_SAME_SHARE = 0.8
+_SAME_SHARE = 0.8  # of the pixels, for a picture that stands still as far as can be seen
+_SAME_SHARE_AT_REST = 0.5  # the same for a camera at rest: half the picture may be something that passes
+_INLIER_SHARE = 0.3  # of the points, below which a homography is chance
 _GAIN = 0.98  # a homography must bring the frames at least this much nearer, or standing still explains them as well
 
 
@@ -55,10 +61,17 @@ class Matcher(Protocol):
 
 
 class KltMatcher:
-    """Corners (Shi and Tomasi 1994) followed by pyramidal Lucas-Kanade (Bouguet 2000)."""
+    """Corners (Shi and Tomasi 1994) followed by pyramidal Lucas-Kanade (Bouguet 2000).
 
-    _CORNERS = 300
-    _RENEW_SHARE = 0.7  # of the corners lost before new ones are looked for
+    Corners are looked for in each tile of the picture on its own: one thing of strong contrast that moves by must not
+    outvote a faint background.
+    """
+
+    _TILES = 4  # along each side
+    _CORNERS = 20  # of a tile
+    _QUALITY = 0.05  # of the tile's best corner, and
+    _FLOOR = 0.002  # of the picture's best: fainter ones are noise, or edges along which they slide
+    _RENEW_SHARE = 0.7  # of the corners left, below which new ones are looked for
     _RENEW_FRAMES = 8
 
     def __init__(self) -> None:
@@ -70,18 +83,30 @@ class KltMatcher:
     def anchor(self, gray: Gray) -> None:
         """Take over the corners just followed, or look for new ones when they have grown few or old."""
         self._age += 1
-        if (
-            self._gray is None
-            or self._age >= self._RENEW_FRAMES
-            or len(self._followed) <= (self._RENEW_SHARE * self._wanted)
-        ):
-            spacing = max(4.0, min(gray.shape) / 30)
-            corners = cv2.goodFeaturesToTrack(gray, self._CORNERS, 0.01, spacing)
-            self._points = np.empty((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
+        few = len(self._followed) <= self._RENEW_SHARE * self._wanted
+        if self._gray is None or self._age >= self._RENEW_FRAMES or few:
+            self._points = self._corners(gray)
             self._wanted, self._age = len(self._points), 0
         else:
             self._points = self._followed
         self._gray = gray
+
+    def _corners(self, gray: Gray) -> Points:
+        height, width = gray.shape
+        spacing = max(3.0, min(gray.shape) / 30)
+        found: list[Points] = [np.empty((0, 2), np.float32)]
+        for down in range(self._TILES):
+            top, bottom = height * down // self._TILES, height * (down + 1) // self._TILES
+            for across in range(self._TILES):
+                left, right = width * across // self._TILES, width * (across + 1) // self._TILES
+                tile = gray[top:bottom, left:right]
+                corners = cv2.goodFeaturesToTrack(tile, self._CORNERS, self._QUALITY, spacing)
+                if corners is not None:
+                    found.append(corners.reshape(-1, 2) + np.array([left, top], np.float32))
+        points = np.concatenate(found)
+        strength = cv2.cornerMinEigenVal(gray, 3)
+        column, row = points.astype(np.int64).T
+        return points[strength[row, column] >= self._FLOOR * strength.max()]
 
     def match(self, gray: Gray) -> tuple[Points, Points]:
         """Follow the anchor's corners into `gray`."""
@@ -151,17 +176,23 @@ class MotionEstimator:
         self._method = cv2.USAC_MAGSAC if method == "magsac" else cv2.RANSAC
         self._anchor: Gray | None = None
         self._age = 0
+        self._rested = _REST_FRAMES  # frames without motion up to now
 
     def step(self, gray: Gray) -> Motion:
         """Motion of the shot's next frame (uint8, H x W) against the one before; the first stands still."""
         if self._anchor is None:
             self._renew(gray)
             return STILL
-        motion = self._compare(gray, self._anchor)
+        motion = self._compare(_as_bright(gray, self._anchor), self._anchor)
+        self._rested = self._rested + 1 if motion.still else 0
         self._age += 1
         if not motion.still or self._age >= _ANCHOR_FRAMES:
             self._renew(gray)
         return motion
+
+    @property
+    def _at_rest(self) -> bool:
+        return self._rested >= _REST_FRAMES
 
     def _renew(self, gray: Gray) -> None:
         self._matcher.anchor(gray)
@@ -169,23 +200,32 @@ class MotionEstimator:
 
     def _compare(self, gray: Gray, anchor: Gray) -> Motion:
         points, old_points = self._matcher.match(gray)
-        still_px = max(_STILL_PX, min(gray.shape) * _STILL_SHARE)
+        still_px = max(_BAR_PX, min(gray.shape) * (_BAR_AT_REST if self._at_rest else _BAR_MOVING))
         if len(points) < self._min_matches:
-            # Too little to hold on to, as in fog or on a white wall: harmless as long as nothing seems to move.
-            reason = f"too few matches: {len(points)}, expected {self._min_matches}"
-            return STILL if _same(gray, anchor) else Motion(None, reason)
+            reason = f"fewer than {self._min_matches} matches"
+            return self._unknown(gray, anchor, reason)
         matrix, inliers = cv2.findHomography(points, old_points, self._method, self._threshold)
         if matrix is None or not is_sane(matrix, gray.shape):
-            return STILL if _same(gray, anchor) else Motion(None, "no plausible homography")
+            return self._unknown(gray, anchor, "no plausible homography")
         distances = np.linalg.norm(_apply(matrix, points) - old_points, axis=1)
         moved = np.linalg.norm(points - old_points, axis=1)
-        stays, follows = int((moved < still_px).sum()), int((distances < still_px).sum())
-        if stays >= 0.8 * follows or _corner_shift(matrix, gray.shape) < still_px:
-            return STILL
-        if not _brings_nearer(matrix, gray, anchor):
+        if int((moved < still_px).sum()) >= 0.8 * int((distances < still_px).sum()):
             return STILL
         chosen = inliers.ravel() == 1
+        if chosen.mean() < _INLIER_SHARE:
+            return self._unknown(gray, anchor, "no homography that enough points follow")
+        if _corner_shift(matrix, gray.shape) < still_px or not _brings_nearer(matrix, gray, anchor):
+            return STILL
         return Motion(matrix, error=float(distances[chosen].mean()), inlier_share=float(chosen.mean()))
+
+    def _unknown(self, gray: Gray, anchor: Gray, reason: str) -> Motion:
+        """What to make of a frame whose points say nothing, as in fog, on a white wall, or when something big passes.
+
+        It stands still as long as the picture does: then nothing is lost.
+        """
+        same = float((cv2.absdiff(gray, anchor) <= _SAME_LEVELS).mean())
+        enough = _SAME_SHARE_AT_REST if self._at_rest else _SAME_SHARE
+        return STILL if same >= enough else Motion(None, reason)
 
 
 def is_sane(matrix: Matrix, shape: tuple[int, ...]) -> bool:
@@ -221,9 +261,13 @@ def _corner_shift(matrix: Matrix, shape: tuple[int, ...]) -> float:
     return float(np.linalg.norm(_apply(matrix, corners) - corners, axis=1).max())
 
 
-def _same(gray: Gray, anchor: Gray) -> bool:
-    """Whether nearly all of the picture is as it was."""
-    return float((cv2.absdiff(gray, anchor) <= _SAME_LEVELS).mean()) >= _SAME_SHARE
+def _as_bright(gray: Gray, anchor: Gray) -> Gray:
+    """`gray` brought to the anchor's brightness: an exposure that adapts is no motion, but spoils the tracking."""
+    offset = round(float(np.median(anchor[::4, ::4])) - float(np.median(gray[::4, ::4])))
+    if offset == 0:
+        return gray
+    brought: Gray = cv2.add(gray, offset) if offset > 0 else cv2.subtract(gray, -offset)
+    return brought
 
 
 def _brings_nearer(matrix: Matrix, gray: Gray, anchor: Gray) -> bool:

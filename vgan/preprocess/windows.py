@@ -16,6 +16,8 @@ __all__ = ["Candidate", "candidates", "decoding_side"]
 
 Picture = NDArray[np.uint8]  # H x W x 3
 
+_GAIN_DB = 0.1
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -101,20 +103,30 @@ def _candidate(start: int, shot: int, window: deque[_Seen], geometry: Geometry, 
     error = float(np.mean([motion.error for motion in known])) if known else float("nan")
     reason = next((motion.reason for motion in motions[1:] if motion.matrix is None), "")
     if not reason and error > params.max_reprojection_error:
-        reason = f"reprojection error {error:.2f}, at most {params.max_reprojection_error:g}"
+        reason = f"reprojection error above {params.max_reprojection_error:g}"
+    psnr_before = psnr(sum(seen.change for seen in list(window)[1:]) / (len(window) - 1))
     clip: Stabilized | None = None
     if not reason:
-        clip = stabilize([seen.small for seen in window], motions, geometry)
+        clip = _stabilized(window, motions, geometry, psnr_before)
         if clip.worst_filled_share > params.max_filled_share:
-            reason = f"camera leaves the scene: {clip.worst_filled_share:.0%} of a frame filled"
+            reason = f"camera leaves the scene: over {params.max_filled_share:.0%} of a frame filled"
     return Candidate(
         start=start,
         shot=shot,
         pixels=clip.pixels if clip is not None and not reason else None,
         reason=reason,
-        psnr_before=psnr(sum(seen.change for seen in list(window)[1:]) / (len(window) - 1)),
+        psnr_before=psnr_before,
         psnr_after=clip.psnr if clip is not None else float("nan"),
         reprojection_error=error,
         inlier_share=min((motion.inlier_share for motion in known), default=float("nan")),
         filled_share=clip.filled_share if clip is not None else float("nan"),
     )
+
+
+def _stabilized(window: deque[_Seen], motions: list[Motion], geometry: Geometry, psnr_before: float) -> Stabilized:
+    """The stabilised clip, or the clip as it was where stabilising brought its frames no nearer to each other."""
+    smalls = [seen.small for seen in window]
+    clip = stabilize(smalls, motions, geometry)
+    if all(motion.still for motion in motions[1:]) or clip.psnr >= psnr_before + _GAIN_DB:
+        return clip
+    return stabilize(smalls, [STILL] * len(motions), geometry)
