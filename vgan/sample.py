@@ -44,19 +44,25 @@ def run(params: SampleParams, generator: Path, out: Path) -> list[Path]:
     network, info = load_generator(generator)
     network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     building = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
+    shutil.rmtree(building, ignore_errors=True)  # of a killed run
+    try:
+        _write_all(building, network, params, info.fps)
+        _replace(out, building)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return sorted(path for path in out.rglob("*") if path.is_file())
+
+
+def _write_all(folder: Path, network: Generator, params: SampleParams, fps: float) -> None:
     videos: list[NDArray[np.uint8]] = []
     with Progress("sample", total=params.count, unit="videos") as progress:
         for batch in generate(network, params.count, params.seed, _BATCH):
             for video in batch.numpy():
-                write_video(building / f"video-{len(videos):03d}.mp4", video, info.fps)
+                write_video(folder / f"video-{len(videos):03d}.mp4", video, fps)
                 videos.append(video)
                 progress.advance()
-    _write_grid(building, np.stack(videos), info.fps)
-    _write_streams(building / "streams", network, params, info.fps)
-    _replace(out, building)
-    return sorted(path for path in out.rglob("*") if path.is_file())
+    _write_grid(folder, np.stack(videos), fps)
+    _write_streams(folder / "streams", network, params, fps)
 
 
 def _write_grid(folder: Path, videos: NDArray[np.uint8], fps: float) -> None:

@@ -138,7 +138,7 @@ def _judge(trunk: features.Trunk, real: NDArray[np.uint8], other: NDArray[np.uin
 
 def test_spoiling_moves_the_figure_that_it_should() -> None:
     trunk = features.load_trunk("bf16")
-    real, other = moving_blobs(24, 1), moving_blobs(24, 2)
+    real, other = moving_blobs(16, 1), moving_blobs(16, 2)
     judged = _judge(trunk, real, other)
     floor, diversity = judged["as is"]
     assert 0.8 < diversity < 1.25
