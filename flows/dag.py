@@ -38,12 +38,14 @@ def read(root: Path) -> Dag:
         VganError: no git repository, no DVC project, or a dvc.yaml that DVC cannot read.
     """
     try:
-        with Repo(str(root)) as repo:
+        with Repo(str(root.resolve())) as repo:
             graph = repo.index.graph
             place = {node: number for number, node in enumerate(repo.index.stages)}
             # DVC's edges lead from a stage to what it needs.
             ordered = list(networkx.lexicographical_topological_sort(graph.reverse(), key=place.__getitem__))
-            sources = [str(node.addressing) for node in ordered if node.is_data_source]
+            sources = [
+                Path(node.path).relative_to(root.resolve()).as_posix() for node in ordered if node.is_data_source
+            ]
             stages = [
                 _stage(node.name, node.desc, (node.meta or {}).get("prefect", {}))
                 for node in ordered

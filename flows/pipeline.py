@@ -84,21 +84,28 @@ def pipeline(root: Path, wait_minutes: float = 60.0) -> list[StageResult] | Stat
     logger = get_run_logger()
     start_guard()
     os.environ["VGAN_FLOW_RUN_ID"] = str(flow_run.get_id() or "none")
-    with project_lock(root, wait_minutes, logger.info):
-        graph = dag.read(root)
-        for source in graph.sources:
-            lines, code = _dvc(root, ["repro", "--single-item", source], 24 * 60, wait_minutes)
-            if code != 0:
-                return Failed(message=f"{source} does not verify: {_last_words(lines)}; `dvc pull` fetches its data")
-        results: list[StageResult] = []
-        for stage in graph.stages:
-            state: State[Any] = run_stage.with_options(
-                name=stage.name, task_run_name=stage.name, description=stage.description, retries=stage.retries
-            )(root, stage, wait_minutes, return_state=True)
-            if not state.is_completed():
-                return Failed(message=state.message or f"stage {stage.name} failed")
-            results.append(state.result())
-        _publish(root, results)
+    try:
+        with project_lock(root, wait_minutes, logger.info):
+            return _run_all(root, wait_minutes)
+    except VganError as error:  # its sentence is the message; a traceback would bury it
+        return Failed(message=str(error))
+
+
+def _run_all(root: Path, wait_minutes: float) -> list[StageResult]:
+    graph = dag.read(root)
+    for source in graph.sources:
+        lines, code = _dvc(root, ["repro", "--single-item", source], 24 * 60, wait_minutes)
+        if code != 0:
+            raise VganError(f"{source} does not verify: {_last_words(lines)}; `dvc pull` fetches its data")
+    results: list[StageResult] = []
+    for stage in graph.stages:
+        state: State[Any] = run_stage.with_options(
+            name=stage.name, task_run_name=stage.name, description=stage.description, retries=stage.retries
+        )(root, stage, wait_minutes, return_state=True)
+        if not state.is_completed():
+            raise VganError(f"stage {stage.name} failed: {state.message}")
+        results.append(state.result())
+    _publish(root, results)
     return results
 
 

@@ -21,9 +21,14 @@ def test_content_arrives_whole_and_replaces_what_was_there(tmp_path: Path) -> No
 def test_an_exception_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "file"
     atomic.write_bytes(path, b"old")
-    with pytest.raises(RuntimeError), atomic.open_atomic(path) as file:
-        file.write(b"half")
-        raise RuntimeError
+
+    def fail_half_way() -> None:
+        with atomic.open_atomic(path) as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.glob(".file*")) == []
 
