@@ -23,11 +23,11 @@ Matrix = NDArray[np.float64]  # 3 x 3
 _BAR_AT_REST = 1 / 240
 _BAR_MOVING = 1 / 480
 _BAR_PX = 0.1  # what tracking resolves at best
-_REST_FRAMES = 12
+_REST_FRAMES = 6
 _ANCHOR_FRAMES = 32  # after which a still anchor is renewed, so that slow changes of light do no harm
 _SAME_LEVELS = 10.0  # grey levels by which compression and noise change a pixel that shows the same
-_SAME_SHARE = 0.8  # of the pixels, for a picture that stands still as far as can be seen
-_SAME_SHARE_AT_REST = 0.5  # the same for a camera at rest: half the picture may be something that passes
+_SAME_SHARE = 0.7  # of the pixels, for a picture that stands still as far as can be seen
+_SAME_SHARE_AT_REST = 0.4  # the same for a camera at rest: something big may be passing
 _INLIER_SHARE = 0.3  # of the points, below which a homography is chance
 _GAIN = 0.98  # a homography must bring the frames at least this much nearer, or standing still explains them as well
 
@@ -70,7 +70,7 @@ class KltMatcher:
     _TILES = 4  # along each side
     _CORNERS = 20  # of a tile
     _QUALITY = 0.05  # of the tile's best corner, and
-    _FLOOR = 0.002  # of the picture's best: fainter ones are noise, or edges along which they slide
+    _FLOOR = 0.001  # of the picture's best: fainter ones are noise, or edges along which they slide
     _RENEW_SHARE = 0.7  # of the corners left, below which new ones are looked for
     _RENEW_FRAMES = 8
 
@@ -106,7 +106,8 @@ class KltMatcher:
         points = np.concatenate(found)
         strength = cv2.cornerMinEigenVal(gray, 3)
         column, row = points.astype(np.int64).T
-        return points[strength[row, column] >= self._FLOOR * strength.max()]
+        strong: Points = points[strength[row, column] >= self._FLOOR * strength.max()]
+        return strong
 
     def match(self, gray: Gray) -> tuple[Points, Points]:
         """Follow the anchor's corners into `gray`."""
@@ -183,7 +184,7 @@ class MotionEstimator:
         if self._anchor is None:
             self._renew(gray)
             return STILL
-        motion = self._compare(_as_bright(gray, self._anchor), self._anchor)
+        motion = self._compare(gray, self._anchor)
         self._rested = self._rested + 1 if motion.still else 0
         self._age += 1
         if not motion.still or self._age >= _ANCHOR_FRAMES:
@@ -199,7 +200,8 @@ class MotionEstimator:
         self._anchor, self._age = gray, 0
 
     def _compare(self, gray: Gray, anchor: Gray) -> Motion:
-        points, old_points = self._matcher.match(gray)
+        brought = _as_bright(gray, anchor)
+        points, old_points = self._matcher.match(brought)
         still_px = max(_BAR_PX, min(gray.shape) * (_BAR_AT_REST if self._at_rest else _BAR_MOVING))
         if len(points) < self._min_matches:
             reason = f"fewer than {self._min_matches} matches"
@@ -214,7 +216,7 @@ class MotionEstimator:
         chosen = inliers.ravel() == 1
         if chosen.mean() < _INLIER_SHARE:
             return self._unknown(gray, anchor, "no homography that enough points follow")
-        if _corner_shift(matrix, gray.shape) < still_px or not _brings_nearer(matrix, gray, anchor):
+        if _corner_shift(matrix, gray.shape) < still_px or not _brings_nearer(matrix, brought, anchor):
             return STILL
         return Motion(matrix, error=float(distances[chosen].mean()), inlier_share=float(chosen.mean()))
 
@@ -223,7 +225,8 @@ class MotionEstimator:
 
         It stands still as long as the picture does: then nothing is lost.
         """
-        same = float((cv2.absdiff(gray, anchor) <= _SAME_LEVELS).mean())
+        alike = (cv2.absdiff(picture, anchor) <= _SAME_LEVELS for picture in (gray, _as_bright(gray, anchor)))
+        same = max(float(pixels.mean()) for pixels in alike)
         enough = _SAME_SHARE_AT_REST if self._at_rest else _SAME_SHARE
         return STILL if same >= enough else Motion(None, reason)
 
