@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from vgan.progress import duration
 from vgan.registry import latest_version
-from vgan.tracking import flat_numbers, read_run_id
+from vgan.tracking import StoreAwayError, flat_numbers, read_run_id
 
 __all__ = ["metrics_markdown", "print_summary"]
 
@@ -59,14 +59,12 @@ def metrics_markdown(metrics: dict[str, object]) -> str:
 
 
 def _registered(root: Path) -> str:
-    from mlflow.exceptions import MlflowException
-
     name = YAML(typ="safe", pure=True).load((root / "params.yaml").read_text(encoding="utf-8"))["tracking"]["model"]
     run_id = read_run_id(root / "run.json")
     try:
         found = latest_version(root, name, run_id) if run_id else None
-    except MlflowException as error:
-        return f"unknown: {str(error).splitlines()[0]}"
+    except StoreAwayError as error:
+        return f"unknown, MLflow said: {error}"
     if found is None:
         return "none: MLflow was away when the generator was evaluated"
     version, aliases = found

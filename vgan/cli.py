@@ -153,11 +153,9 @@ def _params() -> Params:
 
 
 def _register(params: Params, metrics: dict[str, object]) -> None:
-    from mlflow.exceptions import MlflowException
-
     from vgan.models.weights import load_generator
     from vgan.registry import register_generator
-    from vgan.tracking import log_evaluation, read_run_id
+    from vgan.tracking import StoreAwayError, log_evaluation, read_run_id
 
     run_id = read_run_id(_RUN_FILE)
     if run_id is None:
@@ -168,8 +166,8 @@ def _register(params: Params, metrics: dict[str, object]) -> None:
         log_evaluation(Path.cwd(), run_id, metrics, load_generator(_GENERATOR)[1].step, pictures)
         name = params.tracking.model
         version = register_generator(Path.cwd(), name, run_id=run_id, generator=_GENERATOR, metrics=metrics)
-    except MlflowException as error:
-        typer.echo(f"the generator is not registered, MLflow said: {str(error).splitlines()[0]}", err=True)
+    except StoreAwayError as error:
+        typer.echo(f"the generator is not registered, MLflow said: {error}", err=True)
         return
     typer.echo(f"registered as version {version} of the model {name}")
 

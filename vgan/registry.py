@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vgan.tracking import client_for, flat_numbers
+from vgan.tracking import client_for, flat_numbers, reaching
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -25,9 +25,28 @@ def register_generator(root: Path, name: str, *, run_id: str, generator: Path, m
     registered once; their metrics are renewed.
 
     Raises:
-        MlflowException: the store cannot be reached.
+        StoreAwayError: MLflow cannot be reached.
     """
-    client = client_for(root)
+    with reaching():
+        return _register(client_for(root), name, run_id=run_id, generator=generator, metrics=metrics)
+
+
+def latest_version(root: Path, name: str, run_id: str) -> tuple[str, list[str]] | None:
+    """The newest version of `name` that came out of the run `run_id`, with its aliases; None where there is none.
+
+    Raises:
+        StoreAwayError: MLflow cannot be reached.
+    """
+    with reaching():
+        client = client_for(root)
+        versions = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+        if not versions:
+            return None
+        newest = str(max(int(version.version) for version in versions))
+        return newest, sorted(client.get_model_version(name, newest).aliases)
+
+
+def _register(client: "MlflowClient", name: str, *, run_id: str, generator: Path, metrics: dict[str, object]) -> str:
     digest = hashlib.sha256(generator.read_bytes()).hexdigest()
     version = _version_of(client, name, run_id, digest)
     if version is None:
@@ -39,16 +58,6 @@ def register_generator(root: Path, name: str, *, run_id: str, generator: Path, m
     if "champion" not in client.get_registered_model(name).aliases:
         client.set_registered_model_alias(name, "champion", version)
     return version
-
-
-def latest_version(root: Path, name: str, run_id: str) -> tuple[str, list[str]] | None:
-    """The newest version of `name` that came out of the run `run_id`, with its aliases; None where there is none."""
-    client = client_for(root)
-    versions = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
-    if not versions:
-        return None
-    newest = str(max(int(version.version) for version in versions))
-    return newest, sorted(client.get_model_version(name, newest).aliases)
 
 
 def _version_of(client: "MlflowClient", name: str, run_id: str, digest: str) -> str | None:

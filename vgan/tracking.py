@@ -26,13 +26,35 @@ if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
     from mlflow.tracking import MlflowClient
 
-__all__ = ["RunTracker", "client_for", "log_evaluation", "read_run_id", "tracking_uri"]
+__all__ = [
+    "RunTracker",
+    "StoreAwayError",
+    "client_for",
+    "flat_numbers",
+    "log_evaluation",
+    "reaching",
+    "read_run_id",
+    "tracking_uri",
+]
 
 FINGERPRINT_TAG = "vgan.fingerprint"
 _FLUSH_EVERY_S = 5.0
 _RETRY_AFTER_S = 60.0
 _BATCH = 1000  # most metrics that MLflow takes in one call
 _CURVE = "loss_d"  # logged at every logged step, so its history tells how far a run has come
+
+
+class StoreAwayError(Exception):
+    """MLflow cannot be reached or refuses; the message is its first line."""
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Run a block that talks to MLflow; whatever way MLflow fails becomes a StoreAwayError."""
+    try:
+        yield
+    except _store_errors() as error:
+        raise StoreAwayError((str(error).strip() or type(error).__name__).splitlines()[0][:200]) from error
 
 
 def tracking_uri(root: Path) -> str:
@@ -220,11 +242,12 @@ class RunTracker:
     def _reaching(self) -> Iterator[None]:
         """Run a block that talks to MLflow; when that fails, say so once and let the training go on."""
         try:
-            yield
-        except _mlflow_errors() as error:
+            with reaching():
+                yield
+        except StoreAwayError as error:
             if self._away_until == 0.0:
                 print(
-                    f"MLflow at {tracking_uri(self._root)} cannot be reached ({_first_line(error)}); "
+                    f"MLflow at {tracking_uri(self._root)} cannot be reached ({error}); "
                     "training goes on and its curves are sent when it is back",
                     file=sys.stderr,
                 )
@@ -234,14 +257,19 @@ class RunTracker:
 
 
 def log_evaluation(root: Path, run_id: str, metrics: dict[str, object], step: int, pictures: list[Path]) -> None:
-    """Add an evaluation's numbers (nested, dotted in MLflow) and pictures to the run of the training it judges."""
-    from mlflow.entities import Metric
+    """Add an evaluation's numbers (nested, dotted in MLflow) and pictures to the run of the training it judges.
 
-    client = client_for(root)
-    now = int(time.time() * 1000)
-    client.log_batch(run_id, [Metric(key, value, now, step) for key, value in flat_numbers(metrics).items()])
-    for picture in pictures:
-        client.log_artifact(run_id, str(picture), "evaluate")
+    Raises:
+        StoreAwayError: MLflow cannot be reached.
+    """
+    with reaching():
+        from mlflow.entities import Metric
+
+        client = client_for(root)
+        now = int(time.time() * 1000)
+        client.log_batch(run_id, [Metric(key, value, now, step) for key, value in flat_numbers(metrics).items()])
+        for picture in pictures:
+            client.log_artifact(run_id, str(picture), "evaluate")
 
 
 def flat_numbers(nested: dict[str, Any], prefix: str = "") -> dict[str, float]:
@@ -260,9 +288,8 @@ def _experiment_id(client: "MlflowClient", name: str, root: Path) -> str:
     if experiment is not None:
         return str(experiment.experiment_id)
     local = tracking_uri(root).startswith("sqlite:")
-    return client.create_experiment(
-        name, artifact_location=(root.resolve() / "mlartifacts").as_uri() if local else None
-    )
+    place = (root.resolve() / "mlartifacts").as_uri() if local else None
+    return str(client.create_experiment(name, artifact_location=place))
 
 
 def _history_rows(path: Path) -> list[tuple[int, dict[str, float]]]:
@@ -297,13 +324,10 @@ def _git(root: Path, *arguments: str) -> str | None:
         return None
 
 
-def _mlflow_errors() -> tuple[type[BaseException], ...]:
+def _store_errors() -> tuple[type[BaseException], ...]:
+    """What MLflow raises when its store fails: its own exceptions, and those of what it stands on."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
     return (MlflowException, RequestException, SQLAlchemyError, OSError)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
