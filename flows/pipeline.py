@@ -169,7 +169,8 @@ def main(
         state = pipeline(root, wait_minutes, return_state=True)
     if not state.is_completed():
         raise VganError(state.message or "the pipeline failed")
-    print_summary(root, state.result(), time.monotonic() - started)
+    results: Any = state.result()  # what the flow returned, since it completed
+    print_summary(root, results, time.monotonic() - started)
 
 
 if __name__ == "__main__":

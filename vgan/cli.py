@@ -46,12 +46,12 @@ def demo_footage(
     """Lay three real videos into data/raw and say what they show."""
     from rich.table import Table
 
-    from vgan.footage import lay_demo_footage
+    from vgan.footage import FOOTAGE, lay_demo_footage
 
     table = Table("video", "size", "frames", "frames/s", "what it shows", title=f"demo footage in {into}")
-    for video in lay_demo_footage(into):
+    for path, video in zip(lay_demo_footage(into), FOOTAGE, strict=True):
         size = f"{video.width}×{video.height}"
-        table.add_row(str(video.path), size, str(video.frames), f"{video.fps:g}", video.shows)
+        table.add_row(str(path.relative_to(into)), size, str(video.frames), f"{video.fps:g}", video.shows)
     _console().print(table)
 
 

@@ -6,10 +6,8 @@ fingerprint, so a training that was killed goes on in its run, and no step is lo
 """
 
 import csv
-import hashlib
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ import numpy as np
 from filelock import FileLock
 
 from vgan import atomic
+from vgan.lineage import lineage
 
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -224,7 +223,7 @@ class RunTracker:
 
         run = client.get_run(run_id)
         inputs = {f"{name}.digest": digest for name, digest in self._inputs.items()}
-        tags = {FINGERPRINT_TAG: self._fingerprint, **_lineage(self._root), **inputs}
+        tags = {FINGERPRINT_TAG: self._fingerprint, **lineage(self._root), **inputs}
         params = [Param(key, value) for key, value in self._params.items() if key not in run.data.params]
         client.log_batch(run_id, params=params, tags=[RunTag(key, value) for key, value in tags.items()])
         if not run.inputs.dataset_inputs and "clips" in self._inputs:
@@ -300,28 +299,6 @@ def _history_rows(path: Path) -> list[tuple[int, dict[str, float]]]:
             (int(row["step"]), {key: float(value) for key, value in row.items() if key != "step" and value})
             for row in csv.DictReader(file)
         ]
-
-
-def _lineage(root: Path) -> dict[str, str]:
-    """What the code and the data were: git commit and whether files differ from it, the hash of dvc.lock."""
-    lock = root / "dvc.lock"
-    status = _git(root, "status", "--porcelain", "--untracked-files=no")
-    return {
-        "git.commit": _git(root, "rev-parse", "HEAD") or "none",
-        "git.dirty": "unknown" if status is None else str(bool(status)).lower(),
-        "dvc.lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "none",
-        "dvc.stage": os.environ.get("DVC_STAGE", "none"),
-        "prefect.flow_run_id": os.environ.get("VGAN_FLOW_RUN_ID", "none"),
-    }
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        return subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=30
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _store_errors() -> tuple[type[BaseException], ...]:
