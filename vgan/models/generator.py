@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from vgan.models.pixels import to_bytes
+from vgan.models.upsampling import Doubling
 
 __all__ = [
     "Generator",
@@ -47,7 +48,7 @@ class TwoStreamGenerator(nn.Module):
         self.latent_dim = latent_dim
         self.motion = _motion_trunk(channels, latent_dim, frames, size)
         # The paper's foreground and mask layers read the same input: one convolution with 3 + 1 outputs is both.
-        self.motion_head = nn.ConvTranspose3d(channels, 4, 4, stride=2, padding=1)
+        self.motion_head = Doubling(channels, 4)
         self.still = _still_trunk(channels, latent_dim, size)
         self.still_head = nn.ConvTranspose2d(channels, 3, 4, stride=2, padding=1)
 
@@ -75,7 +76,7 @@ class OneStreamGenerator(nn.Module):
         _check_shape(frames, size)
         self.latent_dim = latent_dim
         self.motion = _motion_trunk(channels, latent_dim, frames, size)
-        self.motion_head = nn.ConvTranspose3d(channels, 3, 4, stride=2, padding=1)
+        self.motion_head = Doubling(channels, 3)
 
     def forward(self, noise: torch.Tensor) -> torch.Tensor:
         """B x Z to B x 3 x T x S x S in [-1, 1]."""
