@@ -69,6 +69,12 @@ def test_frechet_is_a_symmetric_distance_that_order_and_rotation_leave_alone(see
     assert frechet(a, a) == pytest.approx(0, abs=1e-9)
 
 
+def test_rounding_never_makes_a_distance_negative() -> None:
+    same = [_gaussian(12, 5, seed) * 100 for seed in range(30)]
+    values = [frechet(points, points[::-1]) for points in same]
+    assert min(values) == 0 and max(values) < 1e-6
+
+
 def test_frechet_wants_two_points_a_side() -> None:
     with pytest.raises(ValueError, match="got 1 and 3"):
         frechet(np.zeros((1, 2)), np.zeros((3, 2)))
