@@ -1,5 +1,6 @@
 """Processes that do not outlive the flow: each command in its own group, and a guard for when the flow is killed."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from flows.guard import MARK
 
-__all__ = ["end_group", "run_lines", "start_guard"]
+__all__ = ["end_groups", "run_lines", "start_guard"]
 
 _GRACE_S = 8.0  # for a stage to save its checkpoint
 
@@ -65,7 +66,7 @@ def run_lines(
 
     def expire() -> None:
         expired.set()
-        end_group(process)
+        end_groups([process])
 
     timer = threading.Timer(min(timeout_s, threading.TIMEOUT_MAX), expire)
     timer.daemon = True
@@ -76,31 +77,31 @@ def run_lines(
         code = process.wait()
     finally:
         timer.cancel()
-        end_group(process)
+        end_groups([process])
         process.stdout.close()
     if expired.is_set():
         raise TimeoutError(f"{' '.join(command)} ran for longer than {timeout_s / 60:g} minutes and was ended")
     return code
 
 
-def end_group(process: "subprocess.Popen[str]") -> None:
-    """End the process group that `process` leads: ask, wait, then kill. Returns when nothing of it is left."""
+def end_groups(leaders: list["subprocess.Popen[str]"]) -> None:
+    """End the process groups that `leaders` lead: ask, wait, then kill. Returns when nothing of them is left."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-        except ProcessLookupError:
-            break
+        for leader in leaders:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(leader.pid, sign)
         until = time.monotonic() + _GRACE_S
-        # The leader may go at once while a stage below it still saves its checkpoint.
-        while _group_alive(process) and time.monotonic() < until:
+        # A leader may go at once while a stage below it still saves its checkpoint.
+        while any(_group_alive(leader) for leader in leaders) and time.monotonic() < until:
             time.sleep(0.05)
-    process.wait()
+    for leader in leaders:
+        leader.wait()
 
 
-def _group_alive(process: "subprocess.Popen[str]") -> bool:
-    process.poll()  # reaps the leader, whose zombie would count as alive
+def _group_alive(leader: "subprocess.Popen[str]") -> bool:
+    leader.poll()  # reaps it; a zombie would count as alive
     try:
-        os.killpg(process.pid, 0)
+        os.killpg(leader.pid, 0)
     except ProcessLookupError:
         return False
     return True

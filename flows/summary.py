@@ -37,7 +37,7 @@ def print_summary(root: Path, results: Sequence[Outcome], seconds: float) -> Non
     metrics = root / "metrics" / "evaluate.json"
     if metrics.exists():
         table = Table("metric", "value", title="metrics", title_justify="left")
-        for key, value in flat_numbers(json.loads(metrics.read_text(encoding="utf-8"))).items():
+        for key, value in _headline(json.loads(metrics.read_text(encoding="utf-8"))).items():
             table.add_row(key, f"{value:g}")
         console.print(table)
     samples = sorted((root / "samples").glob("*"))
@@ -54,8 +54,13 @@ def print_summary(root: Path, results: Sequence[Outcome], seconds: float) -> Non
 
 def metrics_markdown(metrics: dict[str, object]) -> str:
     """Metrics as a Markdown table, nested keys dotted."""
-    rows = [f"| {key} | {value:g} |" for key, value in flat_numbers(metrics).items()]
+    rows = [f"| {key} | {value:g} |" for key, value in _headline(metrics).items()]
     return "\n".join(["| metric | value |", "|---|---:|", *rows])
+
+
+def _headline(metrics: dict[str, object]) -> dict[str, float]:
+    """The numbers of evaluate.json that say how good the generator is, not how that was measured."""
+    return flat_numbers({name: value for name, value in metrics.items() if name != "protocol"})
 
 
 def _registered(root: Path) -> str:

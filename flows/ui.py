@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import typer
 
-from flows.processes import end_group
+from flows.processes import end_groups, start_guard
 from vgan import atomic
 from vgan.errors import VganError
 from vgan.tracking import client_for, tracking_uri
@@ -68,8 +68,7 @@ def serve(root: Path, mlflow_port: int, prefect_port: int) -> None:
             time.sleep(0.5)
     finally:
         _note(root).unlink(missing_ok=True)
-        for server, _ in servers.values():
-            end_group(server)
+        end_groups([server for server, _ in servers.values()])
 
 
 def _note(root: Path) -> Path:
@@ -96,7 +95,9 @@ def _start(command: list[str], root: Path) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [str(here / command[0]), *command[1:]],
             cwd=root,
-            env=os.environ | {"PATH": f"{here}{os.pathsep}{os.environ['PATH']}"},
+            # MLflow's job runners serve its language-model features: nine processes that nothing here asks for.
+            env=os.environ
+            | {"PATH": f"{here}{os.pathsep}{os.environ['PATH']}", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -131,6 +132,7 @@ def main(
     A pipeline started meanwhile reports to this Prefect server.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    start_guard()  # a killed `make ui` takes its servers with it
     try:
         serve(Path.cwd(), mlflow_port, prefect_port)
     except KeyboardInterrupt:

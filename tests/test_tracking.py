@@ -25,9 +25,7 @@ def _own_store(tmp_path: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPat
 
 
 def tracker(root: Path) -> RunTracker:
-    return RunTracker(
-        root, experiment="vgan", params=PARAMS, run_file=root / "run.json", history=root / "history.csv"
-    )
+    return RunTracker(root, experiment="vgan", params=PARAMS, run_file=root / "run.json", history=root / "history.csv")
 
 
 def track(root: Path, steps: range, *, fingerprint: str = "f" * 64, status: str = "FINISHED") -> str | None:
@@ -72,9 +70,12 @@ def test_a_run_holds_params_curves_lineage_and_data(tmp_path: Path) -> None:
     assert run.data.tags["git.dirty"] == "false"
     assert run.data.tags["clips.digest"] == "c" * 64
     # sha256 of the line above, by coreutils' sha256sum
-    assert run.data.tags["dvc.lock"] == subprocess.run(
-        ["sha256sum", "dvc.lock"], cwd=tmp_path, capture_output=True, text=True, check=True
-    ).stdout.split()[0]
+    assert (
+        run.data.tags["dvc.lock"]
+        == subprocess.run(
+            ["sha256sum", "dvc.lock"], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout.split()[0]
+    )
     assert [entry.dataset.digest for entry in run.inputs.dataset_inputs] == ["c" * 36]
     assert json.loads((tmp_path / "run.json").read_text()) == {
         "experiment": "vgan",

@@ -120,8 +120,9 @@ def evaluate() -> None:
     params = _params()
     from vgan.evaluate.stage import run
 
-    metrics = run(params.evaluate, _CLIPS, _GENERATOR, _METRICS)
-    _register(params, metrics)
+    result = run(params.evaluate, _CLIPS, _GENERATOR, _METRICS)
+    # How it was measured stays in the file: it is not a metric.
+    _register(params, {name: value for name, value in result.items() if name != "protocol"})
 
 
 @app.command(epilog="Example: `vgan sample` (the number of videos and the seed are in params.yaml).")
@@ -161,9 +162,9 @@ def _register(params: Params, metrics: dict[str, object]) -> None:
     if run_id is None:
         typer.echo(f"{_RUN_FILE} names no MLflow run, so the generator is not registered", err=True)
         return
-    pictures = sorted(_METRICS.glob("*.png"))
+    files = sorted(_METRICS.iterdir())
     try:
-        log_evaluation(Path.cwd(), run_id, metrics, load_generator(_GENERATOR)[1].step, pictures)
+        log_evaluation(Path.cwd(), run_id, metrics, load_generator(_GENERATOR)[1].step, files)
         name = params.tracking.model
         version = register_generator(Path.cwd(), name, run_id=run_id, generator=_GENERATOR, metrics=metrics)
     except StoreAwayError as error:

@@ -255,8 +255,8 @@ class RunTracker:
             self._away_until = 0.0
 
 
-def log_evaluation(root: Path, run_id: str, metrics: dict[str, object], step: int, pictures: list[Path]) -> None:
-    """Add an evaluation's numbers (nested, dotted in MLflow) and pictures to the run of the training it judges.
+def log_evaluation(root: Path, run_id: str, metrics: dict[str, object], step: int, files: list[Path]) -> None:
+    """Add an evaluation's numbers (nested, dotted in MLflow) and files to the run of the training it judges.
 
     Raises:
         StoreAwayError: MLflow cannot be reached.
@@ -267,8 +267,8 @@ def log_evaluation(root: Path, run_id: str, metrics: dict[str, object], step: in
         client = client_for(root)
         now = int(time.time() * 1000)
         client.log_batch(run_id, [Metric(key, value, now, step) for key, value in flat_numbers(metrics).items()])
-        for picture in pictures:
-            client.log_artifact(run_id, str(picture), "evaluate")
+        for file in files:
+            client.log_artifact(run_id, str(file), "evaluate")
 
 
 def flat_numbers(nested: dict[str, Any], prefix: str = "") -> dict[str, float]:
