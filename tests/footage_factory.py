@@ -30,11 +30,11 @@ def scene(seed: int, height: int = 120, width: int = 160) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     height, width = height + 2 * MARGIN, width + 2 * MARGIN
     picture = np.zeros((height, width, 3))
-    for cell, weight in ((40, 1.0), (12, 0.7), (5, 0.4)):
+    for cell, weight in ((40, 1.0), (12, 0.7), (4, 0.8)):
         coarse = rng.random((height // cell + 2, width // cell + 2, 3))
         picture += weight * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    picture -= picture.min()
-    return np.asarray(20 + picture / picture.max() * 215, np.uint8)
+    # About the contrast of real footage.
+    return np.asarray(np.clip(128 + 60 * (picture - picture.mean()) / picture.std(), 0, 255), np.uint8)
 
 
 def shake(count: int, seed: int, *, shift: float = 2.0, turn: float = 0.01) -> list[Matrix]:
@@ -58,8 +58,9 @@ def filmed(picture: NDArray[np.uint8], places: Sequence[Matrix], height: int = 1
 
 
 def with_passer(frames: Frames, side: int = 40, step: int = 5) -> Frames:
-    """The frames with a checkered square that crosses from left to right."""
-    checks = np.kron(np.indices((side // 5, side // 5)).sum(0) % 2, np.ones((5, 5)))[..., None] * 200 + 30
+    """The frames with a square of strong contrast that crosses from left to right."""
+    blocks = np.random.default_rng(9).integers(0, 2, (side // 5, side // 5))
+    checks = np.kron(blocks, np.ones((5, 5)))[..., None] * 200 + 30
     frames = frames.copy()
     for index, frame in enumerate(frames):
         left = 10 + index * step

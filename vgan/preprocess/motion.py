@@ -28,7 +28,7 @@ _ANCHOR_FRAMES = 32  # after which a still anchor is renewed, so that slow chang
 _SAME_LEVELS = 10.0  # grey levels by which compression and noise change a pixel that shows the same
 _SAME_SHARE = 0.7  # of the pixels, for a picture that stands still as far as can be seen
 _SAME_SHARE_AT_REST = 0.4  # the same for a camera at rest: something big may be passing
-_INLIER_SHARE = 0.3  # of the points, below which a homography is chance
+_INLIER_SHARE = 0.2  # of the points, below which a homography is chance
 _GAIN = 0.98  # a homography must bring the frames at least this much nearer, or standing still explains them as well
 
 
@@ -70,7 +70,8 @@ class KltMatcher:
     _TILES = 4  # along each side
     _CORNERS = 20  # of a tile
     _QUALITY = 0.05  # of the tile's best corner, and
-    _FLOOR = 0.001  # of the picture's best: fainter ones are noise, or edges along which they slide
+    _FLOOR = 0.001  # of the picture's best: fainter ones are noise, or edges along which they slide; but
+    _ENOUGH = 1e-4  # this strength (a slope of some 2 grey levels a pixel in every direction) always will do
     _RENEW_SHARE = 0.7  # of the corners left, below which new ones are looked for
     _RENEW_FRAMES = 8
 
@@ -106,7 +107,7 @@ class KltMatcher:
         points = np.concatenate(found)
         strength = cv2.cornerMinEigenVal(gray, 3)
         column, row = points.astype(np.int64).T
-        strong: Points = points[strength[row, column] >= self._FLOOR * strength.max()]
+        strong: Points = points[strength[row, column] >= min(self._ENOUGH, self._FLOOR * strength.max())]
         return strong
 
     def match(self, gray: Gray) -> tuple[Points, Points]:
