@@ -47,7 +47,7 @@ def print_summary(root: Path, results: Sequence[Outcome], seconds: float) -> Non
         places.add_row(f"{len(videos)} videos", f"{videos[0].relative_to(root)} … {videos[-1].name}")
     for path in samples:
         if path.suffix != ".mp4":
-            places.add_row(path.stem, str(path.relative_to(root)))
+            places.add_row(path.name, str(path.relative_to(root)))
     places.add_row("registered model", _registered(root))
     console.print(places)
 

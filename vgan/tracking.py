@@ -153,7 +153,9 @@ class RunTracker:
                 self._client.log_image(self._run_id, image, key=name, step=step)
 
     def close(self, status: str) -> None:
-        """Send what waits and end the run as FINISHED, FAILED or KILLED."""
+        """Send what waits and end the run as FINISHED, FAILED or KILLED; nothing where no training was started."""
+        if not self._fingerprint:
+            return
         self._away_until = 0.0
         self._flush()
         if self._system is not None:
