@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
@@ -35,34 +36,34 @@ def mark_cuts(
         return
     # Cuts may follow each other closely: a short shot gives no clip, but one hidden in a clip would spoil it.
     detector = AdaptiveDetector(adaptive_threshold=threshold, min_scene_len=1, window_width=_NEIGHBOURS)
-    waiting: deque[_T] = deque()
-    fed = 0
-    cuts: set[int] = {0}
-    done = 0
+    rest = iter(frames)
+    head = list(islice(rest, _NEIGHBOURS + 1))
+    before = len(head) - 1  # pictures that the detector is shown before the first frame
+    fed = done = 0
+    cuts = {0}
 
     def feed(frame: _T) -> None:
         nonlocal fed
-        # The detector reads BGR.
-        bgr = np.ascontiguousarray(picture(frame)[..., ::-1])
-        cuts.update(cut.frame_num - _NEIGHBOURS for cut in detector.process_frame(FrameTimecode(fed, _FPS), bgr))
+        bgr = np.ascontiguousarray(picture(frame)[..., ::-1])  # the detector's order of colours
+        cuts.update(cut.frame_num - before for cut in detector.process_frame(FrameTimecode(fed, _FPS), bgr))
         fed += 1
 
-    last: _T | None = None
-    for frame in frames:
-        if last is None:
-            for _ in range(_NEIGHBOURS):  # so that a cut among the first frames has neighbours too
-                feed(frame)
+    # At both ends the frames are mirrored, so that those there have neighbours too. A shot of one frame there may be
+    # missed: its change is its own neighbour.
+    for frame in reversed(head[1:]):
         feed(frame)
-        last = frame
+    waiting: deque[_T] = deque()
+    tail: deque[_T] = deque(maxlen=_NEIGHBOURS + 1)
+    for frame in chain(head, rest):
+        feed(frame)
+        tail.append(frame)
         waiting.append(frame)
         if len(waiting) > _NEIGHBOURS:
             yield waiting.popleft(), done in cuts
             cuts.discard(done)
             done += 1
-    if last is None:
-        return
-    for _ in range(_NEIGHBOURS):
-        feed(last)
+    for frame in list(reversed(tail))[1:]:
+        feed(frame)
     for frame in waiting:
         yield frame, done in cuts
         done += 1

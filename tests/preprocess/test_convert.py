@@ -1,0 +1,123 @@
+"""One video to shards and record."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.footage_factory import ffmpeg, filmed, params, scene, shake
+from vgan import video
+from vgan.clips import manifest
+from vgan.clips.store import ClipStore
+from vgan.preprocess.convert import convert, load_record, record_path, video_key
+from vgan.preprocess.sources import Source
+from vgan.preprocess.windows import candidates
+from vgan.video import UnusableVideo, write_video
+
+KEY = "0123456789abcdef"
+
+
+def _source(tmp_path: Path, count: int = 40, name: str = "a/clip.mp4") -> Source:
+    path = tmp_path / "raw" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, filmed(scene(0), shake(count, 0)), 10)
+    return Source(path=path, name=name, label="a")
+
+
+def test_kept_clips_lie_where_the_rows_say(tmp_path: Path) -> None:
+    result = convert(_source(tmp_path), KEY, params(), tmp_path / "clips")
+    assert [row.start for row in result.rows] == [0, 8, 16, 24] and not result.failed and result.reason == ""
+    assert {(row.label, row.source, row.fps, row.shard) for row in result.rows} == {
+        ("a", "a/clip.mp4", 10.0, f"shards/{KEY}-00000.tar")
+    }
+    assert [row.id for row in result.rows] == [f"{KEY}-{start:06d}" for start in (0, 8, 16, 24)]
+    manifest.write(tmp_path / "clips", result.rows)
+    store = ClipStore(tmp_path / "clips")
+    clip = store.gather(np.array([1]))[0]
+    frames = list(video.read_frames(tmp_path / "raw/a/clip.mp4", video.probe(tmp_path / "raw/a/clip.mp4")))
+    plain = next(candidates(np.stack(frames[8:24]), params(stabilizer="none"))).pixels
+    assert plain is not None
+    np.testing.assert_array_equal(clip[0], plain[0])
+
+
+def test_record_gives_back_what_was_found(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    source = _source(tmp_path)
+    result = convert(source, KEY, params(), clips)
+    assert str(load_record(clips, KEY)) == str(result)  # NaN is not equal to itself
+    content = record_path(clips, KEY).read_bytes()
+    convert(source, KEY, params(), clips)
+    assert record_path(clips, KEY).read_bytes() == content
+    shard = clips / result.rows[0].shard
+    shard.write_bytes(shard.read_bytes()[:-512])
+    assert load_record(clips, KEY) is None
+    shard.unlink()
+    assert load_record(clips, KEY) is None
+    record_path(clips, KEY).write_text("{")
+    assert load_record(clips, KEY) is None
+    assert load_record(clips, "f" * 16) is None
+
+
+def test_unusable_videos_are_recorded_with_their_reason(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    short = convert(_source(tmp_path, 15), KEY, params(), clips)
+    assert short.failed and short.reason == "too short: 15 frames, a clip needs 16"
+    path = tmp_path / "raw/cuts.mp4"
+    shots = [filmed(scene(k), shake(12, k, shift=0.2, turn=0.001)) for k in range(3)]
+    write_video(path, np.concatenate(shots), 10)
+    cut = convert(Source(path, "cuts.mp4", ""), "b" * 16, params(), clips)
+    assert cut.failed and cut.reason == "no shot of 16 frames"
+    path.write_bytes(b"")
+    empty = convert(Source(path, "cuts.mp4", ""), "c" * 16, params(), clips)
+    assert empty.reason == "empty file (0 bytes)"
+    assert load_record(clips, "c" * 16) == empty and not list(clips.rglob("*.tar"))
+
+
+def test_clips_before_the_damage_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = video.read_frames
+
+    def damaged(*args: object, **kwargs: object) -> object:
+        yield from list(read(*args, **kwargs))[:30]  # type: ignore[arg-type]
+        raise UnusableVideo("damaged after 30 frames: bad block")
+
+    monkeypatch.setattr(video, "read_frames", damaged)
+    result = convert(_source(tmp_path), KEY, params(), tmp_path / "clips")
+    assert [row.start for row in result.rows] == [0, 8] and all(row.kept for row in result.rows)
+    assert result.reason == "damaged after 30 frames: bad block" and not result.failed
+    assert str(load_record(tmp_path / "clips", KEY)) == str(result)
+
+
+def test_a_decoder_that_hangs_is_tried_again_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hanging(*_: object, **__: object) -> object:
+        raise UnusableVideo("timed out: no header within 20 s")
+
+    source = _source(tmp_path)
+    monkeypatch.setattr(video, "probe", hanging)
+    result = convert(source, KEY, params(), tmp_path / "clips")
+    assert result.failed and not result.lasting
+    assert load_record(tmp_path / "clips", KEY) is None
+
+
+def test_key_stands_for_all_that_shapes_the_clips(tmp_path: Path) -> None:
+    source = Source(tmp_path / "x.mp4", "x.mp4", "")
+    key = video_key(source, "1234", params())
+    assert len(key) == 16 and int(key, 16) >= 0
+    assert (
+        video_key(source, "1234", params(test_share=0.9, test_by="video", max_failed_share=1.0, timeout_s=1.0)) == key
+    )
+    others = [
+        video_key(source, "1235", params()),
+        video_key(Source(tmp_path / "y.mp4", "y.mp4", ""), "1234", params()),
+        video_key(source, "1234", params(stride=9)),
+        video_key(source, "1234", params(stabilizer="none")),
+        video_key(source, "1234", params(max_filled_share=0.4)),
+    ]
+    assert len({key, *others}) == 6
+
+
+def test_sound_beside_the_picture_does_no_harm(tmp_path: Path) -> None:
+    source = _source(tmp_path)
+    both = tmp_path / "raw/both.mp4"
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", "-i", source.path, "-c:v", "copy", both)
+    result = convert(Source(both, "both.mp4", ""), KEY, params(), tmp_path / "clips")
+    assert len(result.rows) == 4
