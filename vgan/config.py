@@ -64,6 +64,7 @@ class TrainParams(_Section):
     generator: Literal["two_stream", "one_stream"]
     channels: Annotated[int, Field(ge=1)]  # width of the widest-resolution hidden layer; 64 in the paper
     latent_dim: _Count
+    upsampling: Literal["transposed", "resized"]  # resized: the generator's kernels cannot draw a checkerboard
     batch_size: Annotated[int, Field(ge=2)]
     steps: _Count
     learning_rate_g: _Rate

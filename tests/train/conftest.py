@@ -16,6 +16,7 @@ PARAMS = TrainParams(
     generator="two_stream",
     channels=2,
     latent_dim=5,
+    upsampling="resized",
     batch_size=3,
     steps=11,
     learning_rate_g=2e-4,

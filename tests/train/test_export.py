@@ -6,6 +6,7 @@ from torch import nn
 
 from tests.train.conftest import FRAMES, PARAMS, SIZE
 from vgan.models.generator import draw_noise
+from vgan.models.upsampling import release
 from vgan.train.export import finished_generator
 from vgan.train.state import new_state
 
@@ -19,16 +20,20 @@ def test_averaged_weights_with_statistics_of_their_own() -> None:
     assert not network.training and state.generator.training
     for name, tensor in state.generator.state_dict().items():
         assert torch.equal(tensor, untouched[name])
-    for weight, average in zip(network.parameters(), state.average, strict=True):
-        assert torch.equal(weight, average)
+    averaged = copy.deepcopy(state.generator)
+    for weight, average in zip(averaged.parameters(), state.average, strict=True):
+        weight.data.copy_(average)
+    release(averaged)
+    for weight, expected in zip(network.parameters(), averaged.parameters(), strict=True):
+        assert torch.equal(weight, expected)
 
     # The first layer's statistics have a closed form over the noise: its outputs are linear in z ~ N(0, I).
     layer, norm = network.motion[0], network.motion[1]
     assert isinstance(layer, nn.ConvTranspose3d) and isinstance(norm, nn.BatchNorm3d)
-    expected = layer.weight.detach().square().sum(0).mean((1, 2, 3))
+    variance = layer.weight.detach().square().sum(0).mean((1, 2, 3))
     assert norm.running_var is not None and norm.running_mean is not None
-    np.testing.assert_allclose(norm.running_var, expected, rtol=0.25)
-    assert norm.running_mean.abs().max() < 0.3 * expected.max().sqrt()
+    np.testing.assert_allclose(norm.running_var, variance, rtol=0.25)
+    assert norm.running_mean.abs().max() < 0.3 * variance.max().sqrt()
     assert norm.momentum == 0.1
 
 

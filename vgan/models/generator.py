@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from vgan.models.pixels import to_bytes
-from vgan.models.upsampling import Doubling
+from vgan.models.upsampling import Doubling2d, Doubling3d
 
 __all__ = [
     "Generator",
@@ -48,9 +48,9 @@ class TwoStreamGenerator(nn.Module):
         self.latent_dim = latent_dim
         self.motion = _motion_trunk(channels, latent_dim, frames, size)
         # The paper's foreground and mask layers read the same input: one convolution with 3 + 1 outputs is both.
-        self.motion_head = Doubling(channels, 4)
+        self.motion_head = Doubling3d(channels, 4)
         self.still = _still_trunk(channels, latent_dim, size)
-        self.still_head = nn.ConvTranspose2d(channels, 3, 4, stride=2, padding=1)
+        self.still_head = Doubling2d(channels, 3)
 
     def forward(self, noise: torch.Tensor) -> torch.Tensor:
         """B x Z to B x 3 x T x S x S in [-1, 1]."""
@@ -76,7 +76,7 @@ class OneStreamGenerator(nn.Module):
         _check_shape(frames, size)
         self.latent_dim = latent_dim
         self.motion = _motion_trunk(channels, latent_dim, frames, size)
-        self.motion_head = Doubling(channels, 3)
+        self.motion_head = Doubling3d(channels, 3)
 
     def forward(self, noise: torch.Tensor) -> torch.Tensor:
         """B x Z to B x 3 x T x S x S in [-1, 1]."""
@@ -136,13 +136,13 @@ def _motion_trunk(channels: int, latent_dim: int, frames: int, size: int) -> nn.
         nn.ConvTranspose3d(latent_dim, 8 * c, seed),  # B x 8c x t x s x s
         nn.BatchNorm3d(8 * c, eps=_NORM_EPS),
         nn.ReLU(inplace=True),
-        nn.ConvTranspose3d(8 * c, 4 * c, 4, stride=2, padding=1),  # B x 4c x 2t x 2s x 2s
+        Doubling3d(8 * c, 4 * c),  # B x 4c x 2t x 2s x 2s
         nn.BatchNorm3d(4 * c, eps=_NORM_EPS),
         nn.ReLU(inplace=True),
-        nn.ConvTranspose3d(4 * c, 2 * c, 4, stride=2, padding=1),  # B x 2c x 4t x 4s x 4s
+        Doubling3d(4 * c, 2 * c),  # B x 2c x 4t x 4s x 4s
         nn.BatchNorm3d(2 * c, eps=_NORM_EPS),
         nn.ReLU(inplace=True),
-        nn.ConvTranspose3d(2 * c, c, 4, stride=2, padding=1),  # B x c x 8t x 8s x 8s
+        Doubling3d(2 * c, c),  # B x c x 8t x 8s x 8s
         nn.BatchNorm3d(c, eps=_NORM_EPS),
         nn.ReLU(inplace=True),
     )
@@ -155,13 +155,13 @@ def _still_trunk(channels: int, latent_dim: int, size: int) -> nn.Sequential:
         nn.ConvTranspose2d(latent_dim, 8 * c, seed),  # B x 8c x s x s
         nn.BatchNorm2d(8 * c, eps=_NORM_EPS),
         nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(8 * c, 4 * c, 4, stride=2, padding=1),  # B x 4c x 2s x 2s
+        Doubling2d(8 * c, 4 * c),  # B x 4c x 2s x 2s
         nn.BatchNorm2d(4 * c, eps=_NORM_EPS),
         nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(4 * c, 2 * c, 4, stride=2, padding=1),  # B x 2c x 4s x 4s
+        Doubling2d(4 * c, 2 * c),  # B x 2c x 4s x 4s
         nn.BatchNorm2d(2 * c, eps=_NORM_EPS),
         nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(2 * c, c, 4, stride=2, padding=1),  # B x c x 8s x 8s
+        Doubling2d(2 * c, c),  # B x c x 8s x 8s
         nn.BatchNorm2d(c, eps=_NORM_EPS),
         nn.ReLU(inplace=True),
     )

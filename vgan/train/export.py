@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from vgan.models.generator import Generator, draw_noise
+from vgan.models.upsampling import release
 from vgan.train.state import TrainState
 
 __all__ = ["finished_generator"]
@@ -19,12 +20,15 @@ _CALIBRATION_SEED = 2016
 def finished_generator(state: TrainState) -> Generator:
     """A copy of the generator with the averaged weights, in eval mode on the training's device; `state` stays as is.
 
+    Kernels held to resizing become plain weights, so the copy is always the paper's network.
+
     Training's running statistics follow the raw weights of its last steps. Sampled with them, averaged weights are
     clearly worse, so the statistics are taken anew: the mean over batches of noise, always the same ones.
     """
     generator = copy.deepcopy(state.generator)
     for weight, average in zip(generator.parameters(), state.average, strict=True):
         weight.copy_(average)
+    release(generator)
     norms = [layer for layer in generator.modules() if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

@@ -10,6 +10,7 @@ from vgan.config import TrainParams
 from vgan.models.discriminator import Discriminator
 from vgan.models.generator import Generator, build_generator
 from vgan.models.initialisation import initialise
+from vgan.models.upsampling import hold_to_resizing
 from vgan.train.history import History
 
 __all__ = ["TrainState", "new_state", "update_average"]
@@ -38,7 +39,10 @@ def new_state(params: TrainParams, *, frames: int, size: int, device: torch.devi
     discriminator = Discriminator(channels=params.channels, frames=frames, size=size)
     for network in (generator, discriminator):
         initialise(network, noise)
-        network.to(device).train()
+    if params.upsampling == "resized":
+        hold_to_resizing(generator)
+    generator.to(device).train()
+    discriminator.to(device).train()
     betas = (params.beta1, params.beta2)
     return TrainState(
         generator=generator,
