@@ -30,6 +30,15 @@ def test_a_pipe_gets_lines_with_rate_time_left_and_note(
     assert len(lines) == 2
 
 
+def test_the_end_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with Progress("train", total=1, unit="clips") as bar:
+        clock[0] += 10.0
+        bar.advance()
+    assert capsys.readouterr().err.count("1/1 clips") == 1
+
+
 def test_work_done_before_counts_for_the_share_and_not_for_the_rate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

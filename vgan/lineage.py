@@ -11,7 +11,9 @@ __all__ = ["lineage"]
 def lineage(root: Path) -> dict[str, str]:
     """What the code and the data in `root` are, as tags of an MLflow run; "none" or "unknown" for what is not there."""
     lock = root / "dvc.lock"
-    status = _git(root, "status", "--porcelain", "--untracked-files=no")
+    # What the pipeline itself writes does not make the commit another one.
+    own = [f":(exclude){name}" for name in ("dvc.lock", "run.json", "metrics")]
+    status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *own)
     return {
         "git.commit": _git(root, "rev-parse", "HEAD") or "none",
         "git.dirty": "unknown" if status is None else str(bool(status)).lower(),

@@ -27,6 +27,7 @@ class Progress:
     def __init__(self, description: str, total: int, unit: str, done: int = 0) -> None:
         self._description, self._total, self._unit = description, total, unit
         self._done = self._done_at_start = done
+        self._printed = -1  # the count that the last line told
         self._note = ""
         self._started = self._last_line = time.monotonic()
         self._live: RichProgress | None = None
@@ -53,7 +54,7 @@ class Progress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-        else:
+        elif self._printed != self._done:
             self._print_line()
 
     def advance(self, amount: int = 1, note: str = "") -> None:
@@ -73,6 +74,7 @@ class Progress:
 
     def _print_line(self) -> None:
         self._last_line = time.monotonic()
+        self._printed = self._done
         share = min(self._done / self._total, 1.0) if self._total else 1.0
         filled = int(share * _BAR_WIDTH)
         left = (self._total - self._done) / self._rate() if self._rate() > 0 else 0.0
