@@ -241,7 +241,9 @@ def _text(file: IO[bytes]) -> str:
 
 def _last_words(text: str, path: Path) -> str:
     """ffmpeg's own account of what went wrong, without addresses of memory and the file's path."""
-    general = re.compile(r"^(Error opening|Output file|Conversion failed|At least one|Terminating|Nothing was written)")
+    general = re.compile(
+        r"^(Error opening|Output file|Conversion failed|At least one|Terminating|Nothing was written|Format \S+ det)"
+    )
     lines = [re.sub(r"^(\[[^]]*\] )+", "", line.strip()) for line in text.splitlines()]
     lines = [line.replace(f"file:{path}: ", "").replace(f"file:{path}", "it") for line in lines if line]
     telling = [line for line in lines if not general.match(line)] or lines or ["ffmpeg decoded no frame"]
