@@ -116,9 +116,7 @@ def test_numbers_are_read_as_dvc_reads_them() -> None:
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(
-        VganError, match=r"found none: run this in the project's folder"
-    ):
+    with pytest.raises(VganError, match=r"found none: run this in the project's folder"):
         load(tmp_path / "params.yaml")
 
 
