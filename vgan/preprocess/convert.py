@@ -120,6 +120,7 @@ class _Counted:
         self.frames = 0
 
     def through(self, frames: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+        """Hand the frames on."""
         for frame in frames:
             self.frames += 1
             yield frame
