@@ -145,7 +145,7 @@ def test_every_params_key_is_read_by_code() -> None:
     sections = [field.annotation for field in config.Params.model_fields.values()]
     read = attributes_read()
     for section in sections:
-        assert section is not None and issubclass(section, BaseModel)
+        assert isinstance(section, type) and issubclass(section, BaseModel)
         for key in section.model_fields:
             assert key in read, f"{section.__name__}.{key} is set in params.yaml and read nowhere"
 

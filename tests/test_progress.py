@@ -2,7 +2,6 @@ import re
 
 import pytest
 
-from vgan import progress
 from vgan.progress import Progress, duration
 
 
@@ -18,7 +17,7 @@ def test_a_pipe_gets_lines_with_rate_time_left_and_note(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("vgan.progress.time.monotonic", lambda: clock[0])
     with Progress("train", total=100, unit="clips") as bar:
         for _ in range(5):
             clock[0] += 2.0
@@ -32,7 +31,7 @@ def test_a_pipe_gets_lines_with_rate_time_left_and_note(
 
 def test_the_end_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("vgan.progress.time.monotonic", lambda: clock[0])
     with Progress("train", total=1, unit="clips") as bar:
         clock[0] += 10.0
         bar.advance()
@@ -43,7 +42,7 @@ def test_work_done_before_counts_for_the_share_and_not_for_the_rate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("vgan.progress.time.monotonic", lambda: clock[0])
     with Progress("train", total=100, unit="clips", done=80) as bar:
         clock[0] += 10.0
         bar.advance(20)

@@ -1,7 +1,7 @@
 """What MLflow runs when a registered generator is loaded: code and safetensors, no pickle.
 
-    model = mlflow.pyfunc.load_model("models:/vgan@champion")
-    videos = model.predict(None, params={"n": 4, "seed": 7})  # uint8, 4 x T x H x W x 3
+model = mlflow.pyfunc.load_model("models:/vgan@champion")
+videos = model.predict(None, params={"n": 4, "seed": 7})  # uint8, 4 x T x H x W x 3
 """
 
 import warnings

@@ -42,7 +42,9 @@ def states(results: list[StageResult]) -> dict[str, str]:
 
 
 def run(root: Path) -> dict[str, str]:
-    return states(pipeline(root, 1.0))
+    results = pipeline(root, 1.0)
+    assert isinstance(results, list)
+    return states(results)
 
 
 def failure(root: Path) -> str:

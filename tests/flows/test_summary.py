@@ -6,7 +6,11 @@ import pytest
 from flows.summary import metrics_markdown, print_summary
 from tests.test_registry import new_run, register, saved
 
-METRICS = {"frechet": {"model": 0.25, "floor": 0.0625}, "mask": None, "protocol": {"clips": 128, "network": "n"}}
+METRICS: dict[str, object] = {
+    "frechet": {"model": 0.25, "floor": 0.0625},
+    "mask": None,
+    "protocol": {"clips": 128, "network": "n"},
+}
 
 
 class Outcome:
