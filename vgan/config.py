@@ -65,6 +65,8 @@ class TrainParams(_Section):
     channels: Annotated[int, Field(ge=1)]  # width of the widest-resolution hidden layer; 64 in the paper
     latent_dim: _Count
     upsampling: Literal["transposed", "resized"]  # resized: the generator's kernels cannot draw a checkerboard
+    discriminator_norm: Literal["batch", "spectral"]  # spectral: no batch norm, spectrally normalised convolutions
+    loss: Literal["cross_entropy", "hinge"]
     batch_size: Annotated[int, Field(ge=2)]
     steps: _Count
     learning_rate_g: _Rate

@@ -5,13 +5,14 @@ from torch import nn
 from vgan.models.discriminator import Discriminator
 from vgan.models.generator import TwoStreamGenerator
 from vgan.models.initialisation import initialise
+from vgan.models.spectral import SpectralConv3d
 
 
 @pytest.mark.parametrize(
     "network",
     [
         TwoStreamGenerator(channels=16, latent_dim=100, frames=32, size=64),
-        Discriminator(channels=16, frames=32, size=64),
+        Discriminator(channels=16, frames=32, size=64, norm="batch"),
     ],
 )
 def test_follows_the_paper(network: nn.Module) -> None:
@@ -32,9 +33,20 @@ def test_follows_the_paper(network: nn.Module) -> None:
 
 def test_seed_decides_and_global_seed_does_not() -> None:
     def first_weight(seed: int) -> torch.Tensor:
-        network = Discriminator(channels=4, frames=16, size=16)
+        network = Discriminator(channels=4, frames=16, size=16, norm="batch")
         initialise(network, torch.Generator().manual_seed(seed))
         return next(network.parameters()).detach()
 
     assert torch.equal(first_weight(3), first_weight(3))
     assert not torch.equal(first_weight(3), first_weight(4))
+
+
+def test_spectral_convolutions_are_drawn_by_their_inputs() -> None:
+    network = Discriminator(channels=16, frames=32, size=64, norm="spectral")
+    initialise(network, torch.Generator().manual_seed(0))
+    layers = [layer for layer in network.modules() if isinstance(layer, SpectralConv3d)]
+    for layer, inputs in zip(layers, [3, 16, 32, 64], strict=False):
+        assert layer.weight.std().item() == pytest.approx((2 / (1.04 * inputs * 64)) ** 0.5, rel=0.03)
+        assert layer.bias is not None and not layer.bias.any()
+        assert layer.left.norm().item() == pytest.approx(1) and layer.left.std() > 0
+    assert len(layers) == 5

@@ -22,7 +22,7 @@ def _advance(state: TrainState, steps: int) -> None:
     rng = torch.Generator().manual_seed(state.step)
     for _ in range(steps):
         clips = torch.randint(0, 256, (3, FRAMES, SIZE, SIZE, 3), dtype=torch.uint8, generator=rng)
-        train_step(state, clips, mask_weight=0.1, ema_half_life=4.0, precision="fp32")
+        train_step(state, clips, params=PARAMS)
 
 
 @pytest.fixture(scope="module")

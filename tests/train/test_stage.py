@@ -88,7 +88,7 @@ def test_is_the_loop_written_out(whole: tuple[dict[str, bytes], _Recorder], clip
     batches = ClipBatches(store, np.arange(TRAIN_CLIPS), 3, PARAMS.seed)
     state = new_state(PARAMS, frames=FRAMES, size=SIZE, device=torch.device("cpu"))
     for _ in range(PARAMS.steps):
-        train_step(state, torch.from_numpy(batches.next()), mask_weight=0.1, ema_half_life=4.0, precision="fp32")
+        train_step(state, torch.from_numpy(batches.next()), params=PARAMS)
     path = tmp_path / "generator.safetensors"
     path.write_bytes(whole[0]["generator.safetensors"])
     network, info = load_generator(path)

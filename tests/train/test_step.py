@@ -20,8 +20,8 @@ def _clips(count: int = 3) -> torch.Tensor:
     return torch.randint(0, 256, (count, FRAMES, SIZE, SIZE, 3), dtype=torch.uint8, generator=rng)
 
 
-def _train_step(state: TrainState, precision: str = "fp32") -> None:
-    train_step(state, _clips(), mask_weight=0.1, ema_half_life=4.0, precision=precision)
+def _train_step(state: TrainState, **changes: object) -> None:
+    train_step(state, _clips(), params=PARAMS.model_copy(update=changes))
 
 
 def _adams_first_step(weight: nn.Parameter, gradient: torch.Tensor, rate: float) -> torch.Tensor:
@@ -30,7 +30,7 @@ def _adams_first_step(weight: nn.Parameter, gradient: torch.Tensor, rate: float)
 
 
 def test_is_the_papers_step_written_out() -> None:
-    state = _state(channels=4)
+    state = _state(channels=4, discriminator_norm="batch")
     G, D = copy.deepcopy(state.generator), copy.deepcopy(state.discriminator)
     assert isinstance(G, TwoStreamGenerator)
     noise = draw_noise(3, 5, torch.Generator().manual_seed(0).set_state(state.noise.get_state()))
@@ -51,7 +51,7 @@ def test_is_the_papers_step_written_out() -> None:
             weight.copy_(_adams_first_step(weight, gradient, 2e-4))
 
     before = [weight.detach().clone() for weight in state.generator.parameters()]
-    _train_step(state)
+    _train_step(state, loss="cross_entropy")
     # A gradient next to nothing (a bias before batch norm) has no sure sign, and Adam's first step is its sign.
     for ours, theirs, gradients in ((state.generator, G, gradients_g), (state.discriminator, D, gradients_d)):
         for weight, sure, gradient in zip(ours.parameters(), theirs.parameters(), gradients, strict=True):
@@ -75,7 +75,7 @@ def test_discriminator_learns_again_after_the_generators_step() -> None:
     state = _state()
     for _ in range(2):
         before = [weight.detach().clone() for weight in state.discriminator.parameters()]
-        _train_step(state)
+        _train_step(state, loss="cross_entropy")
         assert all(weight.requires_grad for weight in state.discriminator.parameters())
         assert not any(torch.equal(a, b) for a, b in zip(before, state.discriminator.parameters(), strict=True))
 
@@ -83,11 +83,11 @@ def test_discriminator_learns_again_after_the_generators_step() -> None:
 def test_bf16_keeps_float32_weights_and_comes_close() -> None:
     plain, mixed = _state(channels=16), _state(channels=16)
     _train_step(plain)
-    _train_step(mixed, "bf16")
+    _train_step(mixed, precision="bf16")
     assert {weight.dtype for weight in mixed.generator.parameters()} == {torch.float32}
     one, two = plain.history.close_row(1), mixed.history.close_row(1)
     assert one != two
-    assert two["loss_d"] == pytest.approx(one["loss_d"], abs=0.02)
+    assert two["loss_d"] == pytest.approx(one["loss_d"], abs=0.05)
 
 
 def test_one_stream_has_no_mask() -> None:

@@ -6,6 +6,8 @@ B batch, T frames, S size, c channels (64 in the paper). 11.06 M parameters at t
 import torch
 from torch import nn
 
+from vgan.models.spectral import SpectralConv3d
+
 __all__ = ["FAKE", "REAL", "Discriminator"]
 
 # Which of the two logits says what: the authors' labels 1 and 2, counted from 0.
@@ -17,9 +19,12 @@ _SLOPE = 0.2
 
 
 class Discriminator(nn.Module):
-    """Five convolutions; each of the first four halves time and space, the last one reads what is left at once."""
+    """Five convolutions; each of the first four halves time and space, the last one reads what is left at once.
 
-    def __init__(self, *, channels: int, frames: int, size: int) -> None:
+    `norm` is "batch", the paper's, or "spectral": no batch norm, and every convolution spectrally normalised.
+    """
+
+    def __init__(self, *, channels: int, frames: int, size: int, norm: str) -> None:
         super().__init__()
         factor = 2**_HALVINGS
         if frames % factor or size % factor or min(frames, size) < factor:
@@ -27,16 +32,14 @@ class Discriminator(nn.Module):
         c = channels
         self.layers = nn.ModuleList(
             [
-                nn.Sequential(  # B x 3 x T x S x S to B x c x T/2 x S/2 x S/2
-                    nn.Conv3d(3, c, 4, stride=2, padding=1),
-                    nn.LeakyReLU(_SLOPE, inplace=True),
-                ),
-                _halving(c, 2 * c),  # to B x 2c x T/4 x S/4 x S/4
-                _halving(2 * c, 4 * c),  # to B x 4c x T/8 x S/8 x S/8
-                _halving(4 * c, 8 * c),  # to B x 8c x T/16 x S/16 x S/16
+                _halving(3, c, "none" if norm == "batch" else norm),  # B x 3 x T x S x S to B x c x T/2 x S/2 x S/2
+                _halving(c, 2 * c, norm),  # to B x 2c x T/4 x S/4 x S/4
+                _halving(2 * c, 4 * c, norm),  # to B x 4c x T/8 x S/8 x S/8
+                _halving(4 * c, 8 * c, norm),  # to B x 8c x T/16 x S/16 x S/16
             ]
         )
-        self.verdict = nn.Conv3d(8 * c, 2, (frames // factor, size // factor, size // factor))
+        convolution = SpectralConv3d if norm == "spectral" else nn.Conv3d
+        self.verdict = convolution(8 * c, 2, (frames // factor, size // factor, size // factor))
 
     def forward(self, video: torch.Tensor) -> torch.Tensor:
         """B x 3 x T x S x S in [-1, 1] to logits B x 2: index `REAL` and index `FAKE`."""
@@ -53,9 +56,13 @@ class Discriminator(nn.Module):
         return activations
 
 
-def _halving(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv3d(inputs, outputs, 4, stride=2, padding=1),
-        nn.BatchNorm3d(outputs, eps=_NORM_EPS),
-        nn.LeakyReLU(_SLOPE, inplace=True),
-    )
+def _halving(inputs: int, outputs: int, norm: str) -> nn.Sequential:
+    activation = nn.LeakyReLU(_SLOPE, inplace=True)
+    if norm == "spectral":
+        return nn.Sequential(SpectralConv3d(inputs, outputs, 4, stride=2, padding=1), activation)
+    convolution = nn.Conv3d(inputs, outputs, 4, stride=2, padding=1)
+    if norm == "none":
+        return nn.Sequential(convolution, activation)
+    if norm == "batch":
+        return nn.Sequential(convolution, nn.BatchNorm3d(outputs, eps=_NORM_EPS), activation)
+    raise ValueError(f"expected the norm batch or spectral, got {norm!r}")

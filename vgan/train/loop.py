@@ -84,13 +84,7 @@ def train(
     total, done = (steps * params.batch_size for steps in (params.steps, state.step))
     with Progress("train", total, "clips", done=done) as progress:
         while state.step < params.steps and not stop():
-            train_step(
-                state,
-                _on(device, batches.next()),
-                mask_weight=params.mask_weight,
-                ema_half_life=params.ema_half_life,
-                precision=params.precision,
-            )
+            train_step(state, _on(device, batches.next()), params=params)
             note = ""
             if state.step % params.log_every == 0:
                 figures = _log(state, params)

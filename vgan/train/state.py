@@ -36,7 +36,7 @@ def new_state(params: TrainParams, *, frames: int, size: int, device: torch.devi
     generator = build_generator(
         params.generator, channels=params.channels, latent_dim=params.latent_dim, frames=frames, size=size
     )
-    discriminator = Discriminator(channels=params.channels, frames=frames, size=size)
+    discriminator = Discriminator(channels=params.channels, frames=frames, size=size, norm=params.discriminator_norm)
     for network in (generator, discriminator):
         initialise(network, noise)
     if params.upsampling == "resized":

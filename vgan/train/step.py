@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
+from vgan.config import TrainParams
 from vgan.models.discriminator import Discriminator
 from vgan.models.generator import Generator, TwoStreamGenerator, draw_noise
 from vgan.models.pixels import from_bytes
@@ -14,9 +15,7 @@ from vgan.train.state import TrainState, update_average
 __all__ = ["train_step"]
 
 
-def train_step(
-    state: TrainState, clips: torch.Tensor, *, mask_weight: float, ema_half_life: float, precision: str
-) -> None:
+def train_step(state: TrainState, clips: torch.Tensor, *, params: TrainParams) -> None:
     """Train both networks on clips (uint8 B x T x S x S x 3, on the device) and move `state` one step on.
 
     The authors' code feeds the generator with the verdict that the discriminator gave before its update; here the
@@ -24,23 +23,23 @@ def train_step(
     """
     device = clips.device
     noise = draw_noise(len(clips), state.generator.latent_dim, state.noise).to(device, non_blocking=True)
-    with _autocast(device, precision):
+    with _autocast(device, params.precision):
         fake, mask = _fake(state.generator, noise)  # B x 3 x T x S x S, B x 1 x T x S x S
         real_logits = state.discriminator(from_bytes(clips))  # B x 2
         fake_logits = state.discriminator(fake.detach())  # B x 2
-        loss_d = discriminator_loss(real_logits, fake_logits)
+        loss_d = discriminator_loss(real_logits, fake_logits, params.loss)
     state.optimizer_d.zero_grad()
     torch.autograd.backward(loss_d)
     state.optimizer_d.step()
 
     with _frozen(state.discriminator):
-        with _autocast(device, precision):
-            loss_g = generator_loss(state.discriminator(fake))
-            total = loss_g if mask is None else loss_g + mask_penalty(mask, mask_weight)
+        with _autocast(device, params.precision):
+            loss_g = generator_loss(state.discriminator(fake), params.loss)
+            total = loss_g if mask is None else loss_g + mask_penalty(mask, params.mask_weight)
         state.optimizer_g.zero_grad()
         torch.autograd.backward(total)
     state.optimizer_g.step()
-    update_average(state.average, state.generator.parameters(), ema_half_life)
+    update_average(state.average, state.generator.parameters(), params.ema_half_life)
     state.step += 1
 
     unknown = torch.full((), torch.nan, device=device)
