@@ -24,8 +24,8 @@ from prefect.states import Completed, Failed
 from flows import dag
 from flows.lock import project_lock
 from flows.processes import run_lines, start_guard
+from flows.server import prefect_api
 from flows.summary import metrics_markdown, print_summary
-from flows.ui import running_server
 from vgan.errors import VganError
 
 __all__ = ["StageResult", "pipeline", "run_stage"]
@@ -165,8 +165,12 @@ def main(
     started = time.monotonic()
     dag.read(root)  # what is wrong with the project is said before a server is started
     start_guard()
-    with temporary_settings({PREFECT_API_URL: running_server(root) or PREFECT_API_URL.value()}):
-        state = pipeline(root, wait_minutes, return_state=True)
+    try:
+        with prefect_api(root) as url, temporary_settings({PREFECT_API_URL: url}):
+            state = pipeline(root, wait_minutes, return_state=True)
+    except KeyboardInterrupt:
+        print("pipeline: interrupted; run it again and it goes on from here", file=sys.stderr)
+        sys.exit(130)
     if not state.is_completed():
         raise VganError(state.message or "the pipeline failed")
     results: Any = state.result()  # what the flow returned, since it completed

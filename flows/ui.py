@@ -1,37 +1,25 @@
 """`python -m flows.ui`: MLflow's and Prefect's pages on loopback, until Ctrl-C."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Annotated
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import typer
 
 from flows.processes import end_groups, start_guard
+from flows.server import HOST, await_answer, note_of_running_server, start_server
 from vgan import atomic
 from vgan.errors import VganError
 from vgan.tracking import client_for, tracking_uri
 
-__all__ = ["running_server", "serve"]
+__all__ = ["serve"]
 
-_HOST = "127.0.0.1"
-_START_S = 90.0
-
-
-def running_server(root: Path) -> str | None:
-    """The API address of the Prefect server that `make ui` runs for this project; None where none answers."""
-    try:
-        url = str(json.loads(_note(root).read_text(encoding="utf-8"))["prefect_api"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
-    return url if _answers(f"{url}/health") else None
+# MLflow's job runners serve its language-model features: nine processes that nothing here asks for.
+_SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def serve(root: Path, mlflow_port: int, prefect_port: int) -> None:
@@ -42,22 +30,24 @@ def serve(root: Path, mlflow_port: int, prefect_port: int) -> None:
     """
     for port, option in ((mlflow_port, "--mlflow-port"), (prefect_port, "--prefect-port")):
         _require_free(port, option)
-    prefect_url = f"http://{_HOST}:{prefect_port}"
-    commands = {"Prefect": (["prefect", "server", "start", "--host", _HOST, "--port", str(prefect_port)], prefect_url)}
+    prefect_url = f"http://{HOST}:{prefect_port}"
+    commands = {"Prefect": (["prefect", "server", "start", "--host", HOST, "--port", str(prefect_port)], prefect_url)}
     store = tracking_uri(root)
     if store.startswith("http"):
         print(f"MLflow   {store} (MLFLOW_TRACKING_URI)")
     else:
         client_for(root)  # lays the store out before a server with several workers opens it
         backend = ["mlflow", "server", "--backend-store-uri", store, "--workers", "1"]
-        place = ["--host", _HOST, "--port", str(mlflow_port), "--artifacts-destination", str(root / "mlartifacts")]
-        commands["MLflow"] = ([*backend, *place], f"http://{_HOST}:{mlflow_port}")
-    servers = {name: (_start(command, root), url) for name, (command, url) in commands.items()}
+        place = ["--host", HOST, "--port", str(mlflow_port), "--artifacts-destination", str(root / "mlartifacts")]
+        commands["MLflow"] = ([*backend, *place], f"http://{HOST}:{mlflow_port}")
+    servers = {
+        name: (start_server(command, root, name.lower(), _SETTINGS), url) for name, (command, url) in commands.items()
+    }
     try:
         for name, (server, url) in servers.items():
-            _await(name, server, url)
+            await_answer(name, server, url, root / ".vgan" / f"{name.lower()}.log")
             print(f"{name:8} {url}", flush=True)
-        atomic.write_text(_note(root), json.dumps({"prefect_api": f"{prefect_url}/api"}) + "\n")
+        atomic.write_text(note_of_running_server(root), json.dumps({"prefect_api": f"{prefect_url}/api"}) + "\n")
         print("Ctrl-C stops both", flush=True)
         while True:
             for name, (server, _) in servers.items():
@@ -67,60 +57,20 @@ def serve(root: Path, mlflow_port: int, prefect_port: int) -> None:
                     )
             time.sleep(0.5)
     finally:
-        _note(root).unlink(missing_ok=True)
+        note_of_running_server(root).unlink(missing_ok=True)
         end_groups([server for server, _ in servers.values()])
-
-
-def _note(root: Path) -> Path:
-    return root / ".vgan" / "ui.json"
 
 
 def _require_free(port: int, option: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((HOST, port))
         except OSError as error:
             raise VganError(
-                f"port {port} on {_HOST} cannot be used ({error.strerror}): end what listens there, "
+                f"port {port} on {HOST} cannot be used ({error.strerror}): end what listens there, "
                 f"or choose another, e.g. `python -m flows.ui {option} {port + 1}`"
             ) from None
-
-
-def _start(command: list[str], root: Path) -> "subprocess.Popen[str]":
-    log = root / ".vgan" / f"{command[0]}.log"
-    log.parent.mkdir(exist_ok=True)
-    here = Path(sys.executable).parent
-    with log.open("w") as output:
-        return subprocess.Popen(
-            [str(here / command[0]), *command[1:]],
-            cwd=root,
-            # MLflow's job runners serve its language-model features: nine processes that nothing here asks for.
-            env=os.environ
-            | {"PATH": f"{here}{os.pathsep}{os.environ['PATH']}", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-
-def _await(name: str, server: "subprocess.Popen[str]", url: str) -> None:
-    until = time.monotonic() + _START_S
-    while not _answers(url):
-        if server.poll() is not None or time.monotonic() > until:
-            program = Path(str(server.args[0])).name  # type: ignore[index]  # a list, as _start gave it
-            raise VganError(f"{name}'s server does not answer at {url}; its log is .vgan/{program}.log")
-        time.sleep(0.3)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=2) as response:
-            return bool(response.status == 200)
-    except (URLError, OSError):
-        return False
 
 
 def main(

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -119,6 +120,10 @@ def test_another_dvc_in_the_project_is_waited_for(project: Path) -> None:
     assert other.wait() == 0
 
 
+def newest(artifacts: list[Any]) -> Any:
+    return max(artifacts, key=lambda artifact: artifact.created)
+
+
 def test_the_page_of_a_run_has_the_stages_and_the_metrics(project: Path) -> None:
     (project / "metrics").mkdir()
     (project / "metrics" / "evaluate.json").write_text('{"frechet": {"model": 0.25}, "n": 8}')
@@ -130,8 +135,43 @@ def test_the_page_of_a_run_has_the_stages_and_the_metrics(project: Path) -> None
             key: client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
             for key in ("stages", "metrics")
         }
-    assert '"stage": "first"' in str(found["stages"][-1].data) and '"state": "ran"' in str(found["stages"][-1].data)
-    assert "| frechet.model | 0.25 |" in str(found["metrics"][-1].data)
+    assert '"stage": "first"' in str(newest(found["stages"]).data) and '"state": "ran"' in str(
+        newest(found["stages"]).data
+    )
+    assert "| frechet.model | 0.25 |" in str(newest(found["metrics"]).data)
+
+
+def start_flow(project: Path, *, stderr: int) -> "subprocess.Popen[str]":
+    """The command itself, in the middle of the first stage, on a server of its own."""
+    (project / "slow").touch()
+    write_stages(project, first=f"test ! -e slow || (touch started; sleep 300); {FIRST}")
+    environment = {name: value for name, value in os.environ.items() if name != MARK} | {"PYTHONPATH": str(ROOT)}
+    environment |= {"PREFECT_HOME": str(project / ".prefect"), "PYTHONWARNINGS": "ignore"}
+    flow = subprocess.Popen(
+        [sys.executable, "-m", "flows.pipeline"],
+        cwd=project,
+        env=environment,
+        text=True,
+        start_new_session=True,  # as a terminal gives a command a group of its own
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+    )
+    until = time.monotonic() + 120
+    while not (project / "started").exists():
+        assert flow.poll() is None and time.monotonic() < until
+        time.sleep(0.1)
+    return flow
+
+
+def test_ctrl_c_ends_everything_with_a_sentence(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    flow = start_flow(project, stderr=subprocess.PIPE)
+    tree = psutil.Process(flow.pid).children(recursive=True)
+    os.killpg(flow.pid, signal.SIGINT)
+    _, said = flow.communicate(timeout=60)
+    assert flow.returncode == 130
+    assert said.splitlines()[-1] == "pipeline: interrupted; run it again and it goes on from here"
+    assert psutil.wait_procs(tree, timeout=10)[1] == []
 
 
 def test_a_killed_flow_leaves_nothing_behind_and_the_next_one_finishes(tmp_path: Path) -> None:
@@ -139,22 +179,7 @@ def test_a_killed_flow_leaves_nothing_behind_and_the_next_one_finishes(tmp_path:
     undisturbed = make_project(tmp_path / "undisturbed")
     dvc(undisturbed, "repro")
     project = make_project(tmp_path / "project")
-    (project / "slow").touch()
-    slow = f"test ! -e slow || (touch started; sleep 300); {FIRST}"
-    write_stages(project, first=slow)
-    environment = {name: value for name, value in os.environ.items() if name != MARK} | {"PYTHONPATH": str(ROOT)}
-    environment["PREFECT_HOME"] = str(project / ".prefect")
-    flow = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "flows.pipeline"],
-        cwd=project,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    until = time.monotonic() + 120
-    while not (project / "started").exists():
-        assert flow.poll() is None and time.monotonic() < until
-        time.sleep(0.1)
+    flow = start_flow(project, stderr=subprocess.DEVNULL)
     tree = psutil.Process(flow.pid).children(recursive=True)
     assert len(tree) >= 4  # guard, server, dvc, the stage
     os.kill(flow.pid, signal.SIGKILL)

@@ -15,7 +15,8 @@ import pytest
 pytestmark = pytest.mark.filterwarnings("default")  # Prefect's own, on import
 
 from flows.guard import MARK  # noqa: E402
-from flows.ui import running_server, serve  # noqa: E402
+from flows.server import _running_server as running_server  # noqa: E402
+from flows.ui import serve  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 from vgan.errors import VganError  # noqa: E402
 
