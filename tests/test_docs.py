@@ -39,7 +39,7 @@ def check_command(words: list[str]) -> None:
     elif program == "dvc":
         assert words[1] in {"add", "repro", "metrics", "plots", "dag", "status", "pull", "push"}
     else:
-        assert program in {"rm", "mkdir", "cp", "cd", "git", "pre-commit"}, f"nobody has checked {words}"
+        assert program in {"source", "rm", "mkdir", "cp", "cd", "git", "pre-commit"}, f"nobody has checked {words}"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_half_laid_footage_is_completed(tmp_path: Path) -> None:
 
 
 @needs_package
-@pytest.mark.parametrize("name", ["mine.mp4", "bikes/bikes.mp4", "bikes/notes.txt"])
+@pytest.mark.parametrize("name", ["mine.mp4", "bunny/bigbuckbunny.mp4", "bunny/notes.txt"])
 def test_own_footage_is_left_alone(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)

@@ -34,7 +34,7 @@ def track(root: Path, steps: range, *, fingerprint: str = "f" * 64, status: str 
     if not history.exists():
         history.write_text("step,loss_d,loss_g\n")
     one = tracker(root)
-    one.start(fingerprint, {}, {"clips": "c" * 64})
+    one.start(fingerprint, {"clips": "c" * 64})
     for step in steps:
         with history.open("a") as file:
             file.write(f"{step},{step / 10},{step / 20}\n")
@@ -145,7 +145,7 @@ def test_mlflow_that_fails_in_the_middle_gets_everything_when_it_is_back(
     monkeypatch.setattr(tracking, "_FLUSH_EVERY_S", 0.0)
     monkeypatch.setattr(tracking, "_RETRY_AFTER_S", 0.0)
     one = tracker(tmp_path)
-    one.start("f" * 64, {}, {})
+    one.start("f" * 64, {})
     one.metrics(0, {"loss_d": 0.0})
     log_batch = mlflow.MlflowClient.log_batch
 
@@ -170,7 +170,7 @@ def test_more_rows_than_one_call_takes_all_arrive(tmp_path: Path) -> None:
 
 def test_pictures_reach_the_run(tmp_path: Path) -> None:
     one = tracker(tmp_path)
-    one.start("f" * 64, {}, {})
+    one.start("f" * 64, {})
     one.image("samples", 5, np.full((8, 8, 3), 128, np.uint8))
     one.close("FINISHED")
     run_id = read_run_id(tmp_path / "run.json")

