@@ -168,14 +168,23 @@ def test_more_rows_than_one_call_takes_all_arrive(tmp_path: Path) -> None:
     assert [value for _, value in curve(tmp_path, run_id, "loss_g")] == [step / 20 for step in range(700)]
 
 
-def test_pictures_reach_the_run(tmp_path: Path) -> None:
-    one = tracker(tmp_path)
-    one.start("f" * 64, {})
-    one.image("samples", 5, np.full((8, 8, 3), 128, np.uint8))
-    one.close("FINISHED")
-    run_id = read_run_id(tmp_path / "run.json")
-    names = [entry.path for entry in client_for(tmp_path).list_artifacts(run_id, "images")]
-    assert any("samples" in name and "step" in name and name.endswith(".png") for name in names)
+def pictures(root: Path) -> list[str]:
+    entries = client_for(root).list_artifacts(read_run_id(root / "run.json"), "images")
+    return [entry.path for entry in entries if entry.path.endswith(".png")]
+
+
+def test_pictures_reach_the_run_once_whenever_its_curves_are_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "_FLUSH_EVERY_S", 0.0)
+    for _ in range(2):
+        one = tracker(tmp_path)
+        one.start("f" * 64, {})
+        one.metrics(5, {"loss_d": 1.0})
+        one.image("samples", 5, np.full((8, 8, 3), 128, np.uint8))
+        one.close("FINISHED")
+        assert len(pictures(tmp_path)) == 1, pictures(tmp_path)
+    assert curve(tmp_path, read_run_id(tmp_path / "run.json")) == [(5, 1.0)]
 
 
 def test_an_evaluation_is_added_to_the_run_it_judges(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ class RunTracker:
         self._inputs: dict[str, str] = {}
         self._client: MlflowClient | None = None
         self._run_id: str | None = None
-        self._last_step = -1
+        self._last_step = -1  # that the run had when it was opened
         self._waiting: list[tuple[int, dict[str, float]]] = []
         self._flushed = time.monotonic()
         self._away_until = 0.0
@@ -194,7 +194,6 @@ class RunTracker:
                 rows.append(row)
                 metrics += [Metric(key, value, now, row[0]) for key, value in row[1].items()]
             self._client.log_batch(self._run_id, metrics=metrics, synchronous=True)
-            self._last_step = max(self._last_step, rows[-1][0])
             self._waiting = self._waiting[len(rows) :]
 
     def _open_run(self) -> None:
