@@ -32,7 +32,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 run: $(STAMP) ## footage to generated videos: preprocess, train, evaluate, sample
-	@test -e data/raw.dvc || test -n "$$(ls -A data/raw 2>/dev/null)" || { vgan demo-footage && dvc add -q data/raw; }
+	@test -e data/raw.dvc || test -n "$$(find data/raw -type f -not -name '.*' 2>/dev/null)" || { vgan demo-footage && dvc add -q data/raw; }
 	@python -m flows.pipeline
 
 
@@ -60,9 +60,9 @@ lock: $(STAMP) ## write requirements.lock anew from pyproject.toml, for every pl
 	  --custom-compile-command 'make lock' \
 	  $(foreach package,$(CUDA),--no-emit-package $(package)) -q -o requirements.lock
 
-clean: ## remove caches and generated files; keeps data/raw, .venv, the DVC cache and mlflow.db
-	rm -rf .mypy_cache .ruff_cache .pytest_cache build *.egg-info data/clips models samples metrics run.json
-	find vgan flows tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+clean: ## remove caches and built pages; footage, clips, models and stores stay
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build dvc_plots *.egg-info
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10

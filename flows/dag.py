@@ -21,6 +21,7 @@ class Stage:
     description: str
     retries: int  # after a death by signal; a stage that says what is wrong is not tried again
     timeout_minutes: float
+    needs: frozenset[str]  # the stages before it, directly or not
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,12 @@ def read(root: Path) -> Dag:
                 Path(node.path).relative_to(root.resolve()).as_posix() for node in ordered if node.is_data_source
             ]
             stages = [
-                _stage(node.name, node.desc, (node.meta or {}).get("prefect", {}))
+                _stage(
+                    node.name,
+                    node.desc or "",
+                    (node.meta or {}).get("prefect", {}),
+                    frozenset(need.name for need in networkx.descendants(graph, node) if not need.is_data_source),
+                )
                 for node in ordered
                 if not node.is_data_source
             ]
@@ -61,8 +67,8 @@ def read(root: Path) -> Dag:
     return Dag(sources, stages)
 
 
-def _stage(name: str, description: str | None, hints: dict[str, float]) -> Stage:
+def _stage(name: str, description: str, hints: dict[str, float], needs: frozenset[str]) -> Stage:
     known = {"retries", "timeout_minutes"}
     if set(hints) != known:
         raise VganError(f"dvc.yaml: expected stages.{name}.meta.prefect with {sorted(known)}, got {sorted(hints)}")
-    return Stage(name, description or "", int(hints["retries"]), float(hints["timeout_minutes"]))
+    return Stage(name, description, int(hints["retries"]), float(hints["timeout_minutes"]), needs)

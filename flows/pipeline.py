@@ -30,7 +30,8 @@ from vgan.errors import VganError
 
 __all__ = ["StageResult", "pipeline", "run_stage"]
 
-_BUSY = "it is being blocked by"
+# What DVC says while another one runs a stage, and while another one reads or writes the project's files.
+_BUSY = ("it is being blocked by", "another DVC process is running")
 _BUSY_RETRY_S = 5.0
 
 
@@ -75,7 +76,7 @@ def run_stage(root: Path, stage: dag.Stage, wait_minutes: float) -> State[Any]:
 
 @flow(name="vgan-pipeline", flow_run_name="pipeline", validate_parameters=False)
 def pipeline(root: Path, wait_minutes: float = 60.0) -> list[StageResult] | State[Any]:
-    """Run every stage of the project at `root` in order; stops at the first that fails.
+    """Run every stage of the project at `root` in order; one that fails holds up those that need it, and no others.
 
     Args:
         root: the project's folder, with dvc.yaml.
@@ -98,13 +99,20 @@ def _run_all(root: Path, wait_minutes: float) -> list[StageResult]:
         if code != 0:
             raise VganError(f"{source} does not verify: {_last_words(lines)}; `dvc pull` fetches its data")
     results: list[StageResult] = []
+    failures: dict[str, str] = {}
     for stage in graph.stages:
+        if stage.needs & failures.keys():
+            failures[stage.name] = ""  # not run
+            continue
         state: State[Any] = run_stage.with_options(
             name=stage.name, task_run_name=stage.name, description=stage.description, retries=stage.retries
         )(root, stage, wait_minutes, return_state=True)
         if not state.is_completed():
-            raise VganError(f"stage {stage.name} failed: {state.message}")
+            failures[stage.name] = f"stage {stage.name} failed: {state.message}"
+            continue
         results.append(state.result())
+    if failures:
+        raise VganError("; ".join(reason for reason in failures.values() if reason))
     _publish(root, results)
     return results
 
@@ -124,7 +132,7 @@ def _dvc(root: Path, arguments: list[str], timeout_minutes: float, wait_minutes:
                 logger.info(line)
 
         code = run_lines([sys.executable, "-m", "dvc", *arguments], root, environment, timeout_minutes * 60, say)
-        if code == 0 or not any(_BUSY in line for line in lines) or time.monotonic() > give_up:
+        if code == 0 or not any(busy in line for line in lines for busy in _BUSY) or time.monotonic() > give_up:
             return lines, code
         logger.info("another DVC command holds the project; trying again in %g s", _BUSY_RETRY_S)
         time.sleep(_BUSY_RETRY_S)

@@ -71,6 +71,6 @@ def _registered(root: Path) -> str:
     except StoreAwayError as error:
         return f"unknown, MLflow said: {error}"
     if found is None:
-        return "none: MLflow was away when the generator was evaluated"
+        return "none; once MLflow can be reached: dvc repro --force --single-item train, then make run"
     version, aliases = found
     return f"models:/{name}/{version}" + (f" ({', '.join(aliases)})" if aliases else "")

@@ -27,7 +27,7 @@ SMALL = {
     "  size: 64 ": "  size: 16 ",
     "  estimation_height: 240": "  estimation_height: 120",
     "  channels: 16 ": "  channels: 2 ",
-    "  batch_size: 16\n  steps: 1500": "  batch_size: 4\n  steps: 12",
+    "  batch_size: 16\n  steps: 1000": "  batch_size: 4\n  steps: 12",
     "  precision: bf16              # or fp32\n": "  precision: fp32\n",
     "  log_every: 10 ": "  log_every: 2 ",
     "  sample_every: 250": "  sample_every: 6",

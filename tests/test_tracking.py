@@ -139,6 +139,28 @@ def test_mlflow_away_costs_nothing_but_a_sentence_and_the_curve_comes_later(
     assert curve(tmp_path, run_id) == [(step, step / 10) for step in range(0, 50, 10)]
 
 
+def test_mlflow_away_at_the_start_of_a_resumed_training_gets_each_step_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "_RETRY_AFTER_S", 0.0)
+    run_id = track(tmp_path, range(0, 60, 10), status="KILLED")  # logged up to 50
+    (tmp_path / "history.csv").write_text("step,loss_d\n0,0.0\n10,1.0\n20,2.0\n30,3.0\n40,4.0\n")  # checkpoint at 40
+    one = tracker(tmp_path)
+    search = mlflow.MlflowClient.search_runs
+
+    def away(*_: Any, **__: Any) -> None:
+        raise mlflow.exceptions.MlflowException("away")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "search_runs", away)
+    one.start("f" * 64, {})
+    one.metrics(50, {"loss_d": 5.0})
+    one.metrics(60, {"loss_d": 6.0})
+    monkeypatch.setattr(mlflow.MlflowClient, "search_runs", search)
+    one.close("FINISHED")
+    assert read_run_id(tmp_path / "run.json") == run_id
+    assert [step for step, _ in curve(tmp_path, run_id)] == [0, 10, 20, 30, 40, 50, 60]
+
+
 def test_mlflow_that_fails_in_the_middle_gets_everything_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

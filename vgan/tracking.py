@@ -136,7 +136,6 @@ class RunTracker:
         self._fingerprint, self._inputs = fingerprint, inputs
         with self._reaching():
             self._open_run()
-            self._waiting = [row for row in _history_rows(self._history) if row[0] > self._last_step]
         self._write_run_file()
 
     def metrics(self, step: int, values: dict[str, float]) -> None:
@@ -167,7 +166,8 @@ class RunTracker:
         if self._waiting:
             print(
                 f"MLflow was away: {len(self._waiting)} steps are not in {tracking_uri(self._root)} yet; "
-                f"they are safe in {self._history} and are sent when this training is next started",
+                f"they are safe in {self._history}. When it is back, `dvc repro --force --single-item train` sends "
+                "them without training again, and `make run` registers the generator",
                 file=sys.stderr,
             )
 
@@ -212,6 +212,9 @@ class RunTracker:
         self._describe(client, run_id)
         client.update_run(run_id, status="RUNNING")
         self._run_id = run_id
+        # From the history what an earlier start could not send, from memory what this one could not.
+        rows = dict(_history_rows(self._history)) | dict(self._waiting)
+        self._waiting = [(step, rows[step]) for step in sorted(rows) if step > self._last_step]
         self._system = SystemMetricsMonitor(run_id, sampling_interval=10, samples_before_logging=1, resume_logging=True)
         self._system.start()
 

@@ -156,10 +156,17 @@ def _described(text: str, path: Path) -> VideoInfo:
     if rotation is not None and round(float(rotation[1]) / 90) % 2:
         width, height = height, width
     rate = re.search(r"([\d.]+)(k?) fps", line) or re.search(r"([\d.]+)(k?) tbr", line)
-    fps = float(rate[1]) * (1000 if rate[2] else 1) if rate else _UNKNOWN_FPS
+    fps = _exact(float(rate[1]) * (1000 if rate[2] else 1)) if rate else _UNKNOWN_FPS
     length = re.search(r"Duration: (\d+):(\d+):([\d.]+)", described)
     duration_s = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3]) if length else None
     return VideoInfo(width=width, height=height, fps=fps or _UNKNOWN_FPS, duration_s=duration_s)
+
+
+def _exact(fps: float) -> float:
+    """ffmpeg prints two digits: 23.98, 29.97 and 59.94 stand for television's n · 1000/1001."""
+    whole = round(fps * 1001 / 1000)
+    ntsc = whole * 1000 / 1001
+    return ntsc if abs(fps - ntsc) < 0.006 < abs(fps - round(fps)) else fps
 
 
 def read_frames(

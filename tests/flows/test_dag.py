@@ -12,8 +12,8 @@ def test_stages_come_after_what_they_need_with_their_hints(tmp_path: Path) -> No
     graph = dag.read(make_project(tmp_path))
     assert graph.sources == ["raw.dvc"]
     assert graph.stages == [
-        dag.Stage("first", "", retries=2, timeout_minutes=0.5),
-        dag.Stage("second", "what comes last, written first", retries=1, timeout_minutes=5),
+        dag.Stage("first", "", retries=2, timeout_minutes=0.5, needs=frozenset()),
+        dag.Stage("second", "what comes last, written first", retries=1, timeout_minutes=5, needs=frozenset({"first"})),
     ]
 
 

@@ -92,6 +92,39 @@ def test_a_stage_that_says_what_is_wrong_fails_the_flow_with_its_words_and_once(
     assert not (project / "out" / "second.txt").exists()
 
 
+def test_a_stage_that_does_not_need_the_failed_one_still_runs(project: Path) -> None:
+    write_stages(project, first="echo 'vgan: too few clips' >&2; exit 2")
+    hints = "    meta:\n      prefect: {retries: 0, timeout_minutes: 1}\n"
+    other = "  other:\n    cmd: touch other\n    outs:\n      - other\n" + hints
+    (project / "dvc.yaml").write_text((project / "dvc.yaml").read_text() + other)
+    assert failure(project) == "stage first failed: too few clips"
+    assert (project / "other").exists()
+    assert not (project / "out" / "second.txt").exists()
+
+
+def test_a_dvc_that_reads_or_writes_the_projects_files_is_waited_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What DVC says then is taken from its own source; the lock is held only for moments, so it is not raced here."""
+    said = ["ERROR: Unable to acquire lock. Most likely another DVC process is running or was terminated abruptly."]
+    calls: list[list[str]] = []
+
+    def run_lines(command: list[str], root: Path, environment: Any, timeout_s: float, say: Any) -> int:
+        calls.append(command)
+        if len(calls) == 1:
+            say(said[0])
+            return 255
+        return real(command, root, environment, timeout_s, say)
+
+    from flows import processes
+
+    real = processes.run_lines
+    monkeypatch.setattr("flows.pipeline.run_lines", run_lines)
+    monkeypatch.setattr("flows.pipeline._BUSY_RETRY_S", 0.0)
+    assert run(project) == {"first": "ran", "second": "ran"}
+    assert calls[0] == calls[1]
+
+
 def test_a_stage_that_was_killed_is_tried_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prefect.task_engine.time.sleep", lambda _: None)
     write_stages(project, first=f"echo x >> tries; test $(wc -l < tries) = 2 || kill -KILL $$; {FIRST}")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -71,6 +72,25 @@ def test_unusable_videos_are_recorded_with_their_reason(tmp_path: Path) -> None:
     empty = convert(Source(path, "cuts.mp4", ""), "c" * 16, params(), clips)
     assert empty.reason == "empty file (0 bytes)"
     assert load_record(clips, "c" * 16) == empty and not list(clips.rglob("*.tar"))
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (10, 40), (11, 200)])
+def test_pictures_of_a_few_pixels_do_not_stop_it(tmp_path: Path, height: int, width: int) -> None:
+    path = tmp_path / "tiny.mp4"
+    frames = np.random.default_rng(0).integers(0, 255, (24, height // 2 * 2, width, 3), np.uint8)
+    write_video(path, frames, 10)
+    result = convert(Source(path, "tiny.mp4", ""), KEY, params(), tmp_path / "clips")
+    assert result.rows or result.reason
+
+
+def test_what_opencv_refuses_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> object:
+        raise cv2.error("(-215:Assertion failed)\n in function 'warp'")
+
+    monkeypatch.setattr("vgan.preprocess.convert.candidates", refused)
+    result = convert(_source(tmp_path), KEY, params(), tmp_path / "clips")
+    assert result.failed and result.reason.startswith("OpenCV cannot work on it: (-215:Assertion failed)")
+    assert load_record(tmp_path / "clips", KEY) == result
 
 
 def test_clips_before_the_damage_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

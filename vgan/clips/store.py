@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from vgan.clips import manifest, shards
 from vgan.errors import VganError
 
-__all__ = ["ClipStore"]
+__all__ = ["MIN_CLIPS", "ClipStore"]
 
 _OPEN_SHARDS = 256  # mapped at once: each holds one of the 1024 file handles that a process has by default
+MIN_CLIPS = 8  # of a kind, to judge by: a covariance of fewer says nothing
 _PLACES = ("id", "source", "start", "label", "group", "split", "fps", "shard", "offset")
 
 

@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from vgan.atomic import write_text
-from vgan.clips.store import ClipStore
+from vgan.clips.store import MIN_CLIPS, ClipStore
 from vgan.config import EvaluateParams
 from vgan.errors import VganError
 from vgan.evaluate import distances, features, motion
@@ -38,9 +38,8 @@ from vgan.models.weights import GeneratorInfo, load_generator
 from vgan.pictures import write_png
 from vgan.progress import Progress
 
-__all__ = ["MIN_CLIPS", "run"]
+__all__ = ["run"]
 
-MIN_CLIPS = 8  # of each kind; a covariance of fewer says nothing
 _DIGITS = 5  # significant ones in what is written
 _SHOWN_CLIPS, _SHOWN_FRAMES = 6, 6  # rows and columns of either half of the picture
 _QUANTILE_STEPS = 20

@@ -103,6 +103,8 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
                 reason, lasting = error.reason, not error.reason.startswith("timed out")
     except video.UnusableVideo as error:
         reason, lasting = error.reason, not error.reason.startswith("timed out")
+    except cv2.error as error:
+        reason = f"OpenCV cannot work on it: {' '.join(str(error).split())[:200]}"
     if not rows and not reason:
         few = counted.frames < params.frames
         reason = f"too short: {counted.frames} frames, a clip needs {params.frames}"

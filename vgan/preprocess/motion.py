@@ -115,7 +115,7 @@ class KltMatcher:
         if len(self._points) == 0 or self._gray is None:
             self._followed = self._points
             return self._points, self._points
-        side = min(21, min(gray.shape) // 6 | 1)
+        side = max(3, min(21, min(gray.shape) // 6 | 1))  # OpenCV takes none below 3
         there, found, _ = cv2.calcOpticalFlowPyrLK(
             self._gray, gray, self._points, None, winSize=(side, side), maxLevel=3
         )

@@ -15,6 +15,7 @@ from joblib import Parallel, cpu_count, delayed
 from vgan.atomic import remove_partial
 from vgan.clips import manifest
 from vgan.clips.manifest import ClipRow
+from vgan.clips.store import MIN_CLIPS
 from vgan.config import PreprocessParams
 from vgan.errors import VganError
 from vgan.preprocess.convert import Converted, convert, load_record, record_path, video_key
@@ -174,8 +175,12 @@ def _split(
         rows[index] = (
             replace(row, kept=False, reason=_SHARED, shard="", offset=-1) if split == GAP else replace(row, split=split)
         )
-    if params.test_share > 0 and kept and not any(row.split == "test" for row in rows):
-        notes.append("no clip could be held out for testing: add footage, or lower preprocess.frames or stride")
+    held_out = sum(row.split == "test" for row in rows)
+    if kept and held_out < MIN_CLIPS:
+        notes.append(
+            f"{held_out} clips are held out and judging a generator takes {MIN_CLIPS}, so `evaluate` will refuse: add "
+            "footage, raise preprocess.test_share or lower preprocess.stride"
+        )
     return rows, notes
 
 

@@ -9,7 +9,10 @@ __all__ = ["Stop"]
 
 
 class Stop:
-    """While entered, SIGTERM and SIGINT are noted instead of obeyed; a second one is obeyed at once.
+    """While entered, SIGTERM and SIGINT are noted instead of obeyed; a second SIGINT is obeyed at once.
+
+    A second SIGTERM is not: a training under DVC gets one from whoever stops it and one for DVC's death, and whoever
+    is in a hurry has SIGKILL.
 
     Outside the main thread, where Python cannot catch signals, only the time limit works.
     """
@@ -39,7 +42,8 @@ class Stop:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self.signal = number
-        self._restore()
+        if number == signal.SIGINT:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
