@@ -66,6 +66,14 @@ class Progress:
         elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._print_line()
 
+    def show(self, note: str) -> None:
+        """Show `note` without counting; safe to call from another thread than `advance`."""
+        self._note = note
+        if self._live is not None:
+            self._live.update(self._task, rate=self._rate_text(), note=note)
+        elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
+            self._print_line()
+
     def _rate(self) -> float:
         return (self._done - self._done_at_start) / max(time.monotonic() - self._started, 1e-9)
 

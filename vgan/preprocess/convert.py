@@ -23,9 +23,10 @@ from vgan.clips.manifest import ClipRow
 from vgan.clips.shards import ShardWriter
 from vgan.config import PreprocessParams
 from vgan.preprocess.sources import Source
+from vgan.preprocess.ticks import ticking
 from vgan.preprocess.windows import Candidate, candidates, decoding_side
 
-__all__ = ["Converted", "convert", "load_record", "record_path", "video_key"]
+__all__ = ["Converted", "convert", "load_record", "record_path", "ticks_path", "video_key"]
 
 # Everything else shapes pixels, or which candidates there are.
 _ONLY_MANIFEST = {"test_by", "test_share", "max_failed_share", "timeout_s"}
@@ -67,6 +68,11 @@ def record_path(clips: Path, key: str) -> Path:
     return clips / "videos" / f"{key}.json"
 
 
+def ticks_path(clips: Path) -> Path:
+    """Where workers count frames while a run is under way: beside the folder, which holds results only."""
+    return clips.parent / f".{clips.name}.frames"
+
+
 def load_record(clips: Path, key: str) -> Converted | None:
     """What was recorded of a video; None if there is nothing, or a shard is not as it was written."""
     try:
@@ -96,7 +102,7 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
         with ShardWriter(clips, key) as writer:
             frames = video.read_frames(source.path, info, short_side=decoding_side(params), timeout_s=params.timeout_s)
             try:
-                for candidate in candidates(counted.through(frames), params):
+                for candidate in candidates(ticking(counted.through(frames), ticks_path(clips)), params):
                     rows.append(_stored(candidate, source, key, info.fps, writer))
                     shots.append(candidate.shot)
             except video.UnusableVideo as error:  # midway: the clips before the damage are good

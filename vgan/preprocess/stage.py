@@ -18,10 +18,11 @@ from vgan.clips.manifest import ClipRow
 from vgan.clips.store import MIN_CLIPS
 from vgan.config import PreprocessParams
 from vgan.errors import VganError
-from vgan.preprocess.convert import Converted, convert, load_record, record_path, video_key
+from vgan.preprocess.convert import Converted, convert, load_record, record_path, ticks_path, video_key
 from vgan.preprocess.sources import Source, Wish, digests, find_sources, read_splits
 from vgan.preprocess.splits import GAP, Placed, split_by_group, split_by_time
 from vgan.preprocess.summary import Summary
+from vgan.preprocess.ticks import shown
 from vgan.progress import Progress
 
 __all__ = ["run"]
@@ -99,7 +100,7 @@ def _convert_all(
         return done
     kept = suspects = 0
     waiting = new
-    with Progress("preprocess", total=len(new), unit="videos") as progress:
+    with Progress("preprocess", len(new), "videos") as progress, shown(ticks_path(clips), progress):
         while waiting:
             # After a death, those that were under way are tried one by one, then the rest together again.
             batch = waiting[:1] if suspects else waiting
