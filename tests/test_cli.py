@@ -98,6 +98,20 @@ def test_no_footage_says_what_to_do(project: Path) -> None:
         (project / "data" / "raw").mkdir(parents=True, exist_ok=True)
 
 
+@pytest.mark.parametrize("share", ["0.5", "1.0"])
+def test_footage_that_is_all_corrupt_is_named_with_what_to_do(project: Path, share: str) -> None:
+    edit(project, "max_failed_share: 0.5", f"max_failed_share: {share}")
+    raw = project / "data" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "noise.mp4").write_bytes(bytes(range(256)) * 20)
+    (raw / "empty.avi").touch()
+    answer = vgan(project, "preprocess")
+    assert answer.returncode == 2
+    last = answer.stderr.strip().splitlines()[-1]
+    assert last.startswith("vgan: ") and "noise.mp4" in last + answer.stdout and "Traceback" not in answer.stderr
+    assert (project / "data" / "clips" / "clips.parquet").exists()  # with each video's reason
+
+
 def test_stages_out_of_turn_say_what_comes_first(project: Path) -> None:
     for command, word in (("train", "vgan preprocess"), ("evaluate", "vgan "), ("sample", "vgan train")):
         answer = vgan(project, command, MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
