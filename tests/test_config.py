@@ -66,12 +66,36 @@ def test_the_paper_preset_holds_the_papers_constants() -> None:
         ("train.channels", 0, "params.yaml: train.channels: expected at least 1, got 0"),
         ("train.beta1", 1.0, "params.yaml: train.beta1: expected less than 1, got 1.0"),
         ("train.learning_rate_g", "fast", "params.yaml: train.learning_rate_g: expected a number, got 'fast'"),
+        ("preprocess.fps", 0, "params.yaml: preprocess.fps: expected native or a number of at least 0.1, got 0"),
+        ("preprocess.fps", "25", "params.yaml: preprocess.fps: expected native or a number of at least 0.1, got '25'"),
+        (
+            "preprocess.duplicate_bits",
+            1.5,
+            "params.yaml: preprocess.duplicate_bits: expected off or a whole number of at least 0, got 1.5",
+        ),
+        (
+            "preprocess.duplicate_bits",
+            False,  # what YAML 1.1 makes of a bare off
+            "params.yaml: preprocess.duplicate_bits: expected off or a whole number of at least 0, got False",
+        ),
+        (
+            "preprocess.scene_model",
+            "places.pt",
+            "params.yaml: preprocess: expected scene_model, scene_labels and scene_categories together or none of "
+            "them, got 'places.pt', '' and []",
+        ),
+        (
+            "preprocess.engine",
+            "dask",
+            "params.yaml: preprocess.scheduler: expected the scheduler's address (tcp://host:8786) with engine: dask, "
+            "and nothing with engine: local, got '' with engine: dask",
+        ),
         ("preprocess.frames", 24, "params.yaml: preprocess.frames: expected a multiple of 16, got 24"),
         ("preprocess.test_share", 1.5, "params.yaml: preprocess.test_share: expected at most 1, got 1.5"),
         (
             "preprocess.stabilizer",
             "magic",
-            "params.yaml: preprocess.stabilizer: expected one of 'klt', 'sift' or 'none', got 'magic'",
+            "params.yaml: preprocess.stabilizer: expected one of 'klt', 'sift', 'vidstab' or 'none', got 'magic'",
         ),
         ("train", 3, "params.yaml: train: expected a section with keys below it, got 3"),
         ("train.mask_weight", float("inf"), "params.yaml: train.mask_weight: expected a finite number, got inf"),

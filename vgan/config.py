@@ -4,11 +4,12 @@ Every key must be there and no other may be; `load` turns whatever is wrong into
 what was expected and what came.
 """
 
+import math
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -34,6 +35,20 @@ _Frames = Annotated[int, Field(ge=16, multiple_of=16)]
 _Size = Annotated[int, Field(ge=16, multiple_of=16)]
 
 
+def _number_or(word: str, least: float) -> PlainValidator:
+    """A validator that takes `word` or a number of at least `least`, whole if `least` is."""
+    whole = isinstance(least, int)
+
+    def check(value: object) -> str | float:
+        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if value == word or (number and math.isfinite(value) and value >= least):  # type: ignore[arg-type, operator]
+            return value  # type: ignore[return-value]
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"expected {word} or {kind} of at least {least:g}, got {_shown(value)}")
+
+    return PlainValidator(check)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -44,17 +59,42 @@ class PreprocessParams(_Section):
     frames: _Frames  # frames of a clip
     size: _Size  # pixels of a clip's side
     stride: _Count  # frames from one clip's start to the next one's, within a shot
+    fps: Annotated[float | Literal["native"], _number_or("native", 0.1)]  # frames a second that clips are cut from
     cut_threshold: Annotated[float, Field(ge=0)]  # shot cuts: lower finds more, 0 looks for none
-    stabilizer: Literal["klt", "sift", "none"]
+    stabilizer: Literal["klt", "sift", "vidstab", "none"]
+    motion_model: Literal["homography", "similarity"]  # how frames may be warped onto each other
     estimation_height: Annotated[int, Field(ge=64)]  # lines at which klt estimates motion
     min_matches: Annotated[int, Field(ge=4)]  # matched points below which a clip is dropped
     ransac_threshold: Annotated[float, Field(gt=0)]  # pixels at estimation size within which a match is an inlier
     max_reprojection_error: Annotated[float, Field(gt=0)]  # pixels at estimation size, mean over inliers
     max_filled_share: _Share  # of a frame's pixels taken from an earlier frame, above which a clip is dropped
+    min_motion: _Share  # filter: share of moving pixels below which a clip is dropped, 0 keeps all
+    max_residual: Annotated[float, Field(ge=0)]  # filter: grey levels (rms) between stabilised neighbours, 0 keeps all
+    duplicate_bits: Annotated[int | Literal["off"], _number_or("off", 0)]  # filter: of 64 hash bits that may differ
+    scene_model: str  # filter: TorchScript or ONNX classifier of pictures; empty asks none
+    scene_labels: str  # its categories, a line each
+    scene_categories: list[str]  # those to keep
     test_by: Literal["video", "time"]  # hold out whole videos, or the end of each shot
     test_share: _Share
     max_failed_share: _Share  # of the videos; above it the stage fails
     timeout_s: Annotated[float, Field(gt=0)]  # seconds without a frame after which a decoder is ended
+    engine: Literal["local", "dask"]  # processes of this machine, or those of a Dask cluster
+    scheduler: str  # address of the cluster's scheduler
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> "PreprocessParams":
+        named = [bool(self.scene_model), bool(self.scene_labels), bool(self.scene_categories)]
+        if any(named) and not all(named):
+            raise ValueError(
+                "preprocess: expected scene_model, scene_labels and scene_categories together or none of them, got "
+                f"{_shown(self.scene_model)}, {_shown(self.scene_labels)} and {_shown(self.scene_categories)}"
+            )
+        if (self.engine == "dask") != bool(self.scheduler):
+            raise ValueError(
+                "preprocess.scheduler: expected the scheduler's address (tcp://host:8786) with engine: dask, and "
+                f"nothing with engine: local, got {_shown(self.scheduler)} with engine: {self.engine}"
+            )
+        return self
 
 
 class TrainParams(_Section):
@@ -167,7 +207,8 @@ def _sentence(problem: Any) -> str:
     if kind == "missing":
         return f"{path}: expected a value, the key is missing"
     if kind == "value_error":
-        return str(context["error"])
+        text = str(context["error"])
+        return f"{path}: {text}" if text.startswith("expected") else text
     bound = next((f"{context[name]:g}" for name in ("gt", "ge", "lt", "le", "multiple_of") if name in context), "")
     expected = {
         "literal_error": f"one of {context.get('expected')}",
