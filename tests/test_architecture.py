@@ -24,8 +24,8 @@ PLUMBING = {"vgan/__init__.py", "vgan/config.py", "vgan/errors.py", "vgan/progre
 
 # Each tool's one place (design: "each tool is named in one place").
 PLACES = {
-    "ffmpeg": {"vgan/video.py"},
-    "imageio_ffmpeg": {"vgan/video.py"},
+    "ffmpeg": {"vgan/video/"},
+    "imageio_ffmpeg": {"vgan/video/"},
     "mlflow": {"vgan/tracking.py", "vgan/registry.py", "vgan/registered_model.py"},
     "prefect": {"flows/"},
     "optuna": {"flows/"},

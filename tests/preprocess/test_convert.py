@@ -41,6 +41,15 @@ def test_kept_clips_lie_where_the_rows_say(tmp_path: Path) -> None:
     np.testing.assert_array_equal(clip[0], plain[0])
 
 
+def test_videos_are_brought_to_the_rate_asked_for(tmp_path: Path) -> None:
+    source = _source(tmp_path, 80)  # 8 s
+    slow = convert(source, KEY, params(fps=5), tmp_path / "slow")
+    native = convert(source, KEY, params(stride=16), tmp_path / "native")
+    assert [row.start for row in slow.rows] == [0, 8, 16, 24] and {row.fps for row in slow.rows} == {5.0}
+    assert [row.start for row in native.rows] == [0, 16, 32, 48, 64] and {row.fps for row in native.rows} == {10.0}
+    assert video_key(source, "1234", params(fps=5)) != video_key(source, "1234", params())
+
+
 def test_record_gives_back_what_was_found(tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     source = _source(tmp_path)

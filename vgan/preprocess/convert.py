@@ -59,7 +59,8 @@ def video_key(source: Source, digest: str, params: PreprocessParams) -> str:
 
 @cache
 def _code_digest() -> str:
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(video.__file__), Path(shards.__file__)]
+    folders = Path(__file__).parent, Path(video.__file__).parent
+    files = [*(path for folder in folders for path in sorted(folder.glob("*.py"))), Path(shards.__file__)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 
@@ -99,11 +100,14 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
     counted = _Counted()
     try:
         info = video.probe(source.path, timeout_s=params.timeout_s)
+        fps = None if params.fps == "native" else float(params.fps)
         with ShardWriter(clips, key) as writer:
-            frames = video.read_frames(source.path, info, short_side=decoding_side(params), timeout_s=params.timeout_s)
+            frames = video.read_frames(
+                source.path, info, short_side=decoding_side(params), timeout_s=params.timeout_s, fps=fps
+            )
             try:
                 for candidate in candidates(ticking(counted.through(frames), ticks_path(clips)), params):
-                    rows.append(_stored(candidate, source, key, info.fps, writer))
+                    rows.append(_stored(candidate, source, key, fps or info.fps, writer))
                     shots.append(candidate.shot)
             except video.UnusableVideo as error:  # midway: the clips before the damage are good
                 reason, lasting = error.reason, not error.reason.startswith("timed out")

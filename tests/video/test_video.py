@@ -13,9 +13,18 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.footage_factory import ffmpeg, filmed, scene, shake
-from vgan import video
 from vgan.errors import VganError
-from vgan.video import UnusableVideo, VideoInfo, ffmpeg_binary, probe, read_frames, write_animation, write_video
+from vgan.video import (
+    UnusableVideo,
+    VideoInfo,
+    encode,
+    ffmpeg_binary,
+    probe,
+    process,
+    read_frames,
+    write_animation,
+    write_video,
+)
 
 # Smooth, as yuv420p halves the colours' size.
 FRAMES = filmed(cv2.GaussianBlur(scene(0), (0, 0), 3), shake(12, 0))[:, :64, :96]
@@ -84,7 +93,7 @@ def test_other_arrays_are_refused(tmp_path: Path, frames: NDArray[Any]) -> None:
 
 def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binary = _script(tmp_path / "bin/ffmpeg", 'cat > /dev/null; echo "No space left" >&2; exit 1')
-    monkeypatch.setattr(video, "ffmpeg_binary", lambda: binary)
+    monkeypatch.setattr(encode, "ffmpeg_binary", lambda: binary)
     with pytest.raises(VganError, match="No space left"):
         write_video(tmp_path / "out/clip.mp4", FRAMES, 25)
     assert list((tmp_path / "out").iterdir()) == []
@@ -197,7 +206,7 @@ def test_decoder_ends_with_its_reader(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_decoder_without_a_frame_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binary = _script(tmp_path / "ffmpeg", "exec sleep 60")
-    monkeypatch.setattr(video, "ffmpeg_binary", lambda: binary)
+    monkeypatch.setattr(process, "ffmpeg_binary", lambda: binary)
     (tmp_path / "clip.mp4").write_bytes(b"x")
     info = VideoInfo(width=4, height=2, fps=25, duration_s=None)
     with pytest.raises(UnusableVideo, match=r"timed out: no frame for 0\.2 s"):
@@ -208,7 +217,7 @@ def test_decoder_without_a_frame_is_ended(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_decoder_that_fails_midway_gives_its_frames_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binary = _script(tmp_path / "ffmpeg", "head -c 60 /dev/zero; echo 'moof is broken' >&2; exit 3")
-    monkeypatch.setattr(video, "ffmpeg_binary", lambda: binary)
+    monkeypatch.setattr(process, "ffmpeg_binary", lambda: binary)
     frames = read_frames(tmp_path / "clip.mp4", VideoInfo(width=4, height=2, fps=25, duration_s=None))
     assert [next(frames).shape, next(frames).shape] == [(2, 4, 3)] * 2
     with pytest.raises(UnusableVideo, match="damaged after 2 frames: moof is broken"):
