@@ -42,7 +42,7 @@ def _number_or(word: str, least: float) -> PlainValidator:
     def check(value: object) -> str | float:
         number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         if value == word or (number and math.isfinite(value) and value >= least):  # type: ignore[arg-type, operator]
-            return value  # type: ignore[return-value]
+            return value if whole or value == word else float(value)  # type: ignore[return-value, arg-type]
         kind = "a whole number" if whole else "a number"
         raise ValueError(f"expected {word} or {kind} of at least {least:g}, got {_shown(value)}")
 
