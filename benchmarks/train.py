@@ -70,8 +70,8 @@ class PlainDiscriminator(nn.Module):
 def _plain_step(params: TrainParams, frames: int, size: int) -> Callable[[torch.Tensor], None]:
     generator = PlainGenerator(params.channels, params.latent_dim, frames, size)
     discriminator = PlainDiscriminator(params.channels, frames, size)
-    optimizer_g = torch.optim.Adam(generator.parameters(), params.learning_rate_g, (params.beta1, params.beta2))
-    optimizer_d = torch.optim.Adam(discriminator.parameters(), params.learning_rate_d, (params.beta1, params.beta2))
+    optimizer_g = torch.optim.Adam(generator.parameters(), params.learning_rate_g, (params.beta1_g, params.beta2_g))
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), params.learning_rate_d, (params.beta1_d, params.beta2_d))
 
     def step(clips: torch.Tensor) -> None:
         real = clips.permute(0, 4, 1, 2, 3).float() / 127.5 - 1

@@ -51,7 +51,7 @@ def test_the_paper_preset_holds_the_papers_constants() -> None:
     train = params.train
     assert (params.preprocess.frames, params.preprocess.size, params.preprocess.stabilizer) == (32, 64, "sift")
     assert (train.generator, train.channels, train.latent_dim, train.batch_size) == ("two_stream", 64, 100, 64)
-    assert (train.learning_rate_g, train.learning_rate_d, train.beta1) == (2e-4, 2e-4, 0.5)
+    assert (train.learning_rate_g, train.learning_rate_d, train.beta1_g) == (2e-4, 2e-4, 0.5)
     assert train.mask_weight == 0.1
 
 
@@ -64,7 +64,13 @@ def test_the_paper_preset_holds_the_papers_constants() -> None:
         ("train.channels", True, "params.yaml: train.channels: expected a whole number, got True"),
         ("train.channels", 1.5, "params.yaml: train.channels: expected a whole number, got 1.5"),
         ("train.channels", 0, "params.yaml: train.channels: expected at least 1, got 0"),
-        ("train.beta1", 1.0, "params.yaml: train.beta1: expected less than 1, got 1.0"),
+        ("train.beta1_g", 1.0, "params.yaml: train.beta1_g: expected less than 1, got 1.0"),
+        (
+            "train.loss",
+            "wasserstein",
+            "params.yaml: train.loss: expected one of 'cross_entropy', 'hinge' or 'relativistic', got 'wasserstein'",
+        ),
+        ("train.augment_hue", 0.6, "params.yaml: train.augment_hue: expected at most 0.5, got 0.6"),
         ("train.learning_rate_g", "fast", "params.yaml: train.learning_rate_g: expected a number, got 'fast'"),
         ("preprocess.fps", 0, "params.yaml: preprocess.fps: expected native or a number of at least 0.1, got 0"),
         ("preprocess.fps", "25", "params.yaml: preprocess.fps: expected native or a number of at least 0.1, got '25'"),
@@ -115,6 +121,47 @@ def test_a_missing_key_is_named() -> None:
 def test_each_wrong_key_has_its_line() -> None:
     text = changed("train.channels", 0).replace("latent_dim: 100", "latent_dim: x")
     assert [line.split(":")[1].strip() for line in message(text).splitlines()] == ["train.channels", "train.latent_dim"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("train.accumulate", 3, "same size, of at least 2 clips, got 3 of train.batch_size = 16"),
+        ("train.accumulate", 16, "same size, of at least 2 clips, got 16 of train.batch_size = 16"),
+        ("train.decay_steps", 999, "at least train.steps = 1000, because then the rates are 0, got 0 + 999"),
+    ],
+)
+def test_training_keys_that_exclude_each_other(path: str, value: object, sentence: str) -> None:
+    told = message(changed(path, value))
+    assert told.startswith(f"params.yaml: {path}: expected") and told.endswith(sentence)
+
+
+@pytest.mark.parametrize("name", ["r1_gamma", "r2_gamma"])
+def test_gradient_penalties_need_clips_judged_one_by_one(name: str) -> None:
+    assert parse(changed(f"train.{name}", 1.0), "params.yaml").train.discriminator_norm == "spectral"
+    text = changed(f"train.{name}", 1.0).replace("spectral", "batch")
+    assert "train.discriminator_norm: expected spectral or none" in message(text)
+
+
+def test_the_card_preset_holds_its_constants() -> None:
+    params = load(ROOT / "presets" / "card.yaml")
+    train = params.train
+    assert (params.preprocess.frames, params.preprocess.size) == (16, 64)
+    assert (train.loss, train.optimizer, train.momentum) == ("hinge", "sgd", 0.9)
+    assert (train.learning_rate_g, train.learning_rate_d) == (2e-4, 1e-4)
+    assert (train.batch_size, train.steps) == (32, 600_000)
+    assert train.augment_flip and min(train.augment_crop, train.augment_scale) > 0
+    assert (train.augment_jitter, train.augment_hue) == (0.4, 0.4)
+
+
+def test_the_paper_preset_leaves_what_came_later_off() -> None:
+    train = load(ROOT / "presets" / "paper.yaml").train
+    assert (train.loss, train.optimizer, train.discriminator_norm) == ("cross_entropy", "adam", "batch")
+    later = (train.r1_gamma, train.r2_gamma, train.frame_discriminator, train.ema_half_life, train.decay_steps)
+    augmenting = (train.augment_crop, train.augment_scale, train.augment_jitter, train.augment_hue)
+    disturbing = (train.diffaugment_colour, train.diffaugment_shift, train.diffaugment_cutout)
+    assert not any((*later, train.augment_flip, *augmenting, *disturbing))
+    assert (train.accumulate, train.discriminator_steps) == (1, 1)
 
 
 def test_more_streams_than_videos_is_refused() -> None:

@@ -30,6 +30,8 @@ _Seed = Annotated[int, Field(ge=0, lt=2**32)]
 _Count = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Rate = Annotated[float, Field(gt=0, lt=1)]
+_BelowOne = Annotated[float, Field(ge=0, lt=1)]
+_NotNegative = Annotated[float, Field(ge=0)]
 # The generator doubles its seed four times in time and space, so both sides are multiples of 16 (paper, section 2.1).
 _Frames = Annotated[int, Field(ge=16, multiple_of=16)]
 _Size = Annotated[int, Field(ge=16, multiple_of=16)]
@@ -60,7 +62,7 @@ class PreprocessParams(_Section):
     size: _Size  # pixels of a clip's side
     stride: _Count  # frames from one clip's start to the next one's, within a shot
     fps: Annotated[float | Literal["native"], _number_or("native", 0.1)]  # frames a second that clips are cut from
-    cut_threshold: Annotated[float, Field(ge=0)]  # shot cuts: lower finds more, 0 looks for none
+    cut_threshold: _NotNegative  # shot cuts: lower finds more, 0 looks for none
     stabilizer: Literal["klt", "sift", "vidstab", "none"]
     motion_model: Literal["homography", "similarity"]  # how frames may be warped onto each other
     estimation_height: Annotated[int, Field(ge=64)]  # lines at which klt estimates motion
@@ -69,7 +71,7 @@ class PreprocessParams(_Section):
     max_reprojection_error: Annotated[float, Field(gt=0)]  # pixels at estimation size, mean over inliers
     max_filled_share: _Share  # of a frame's pixels taken from an earlier frame, above which a clip is dropped
     min_motion: _Share  # filter: share of moving pixels below which a clip is dropped, 0 keeps all
-    max_residual: Annotated[float, Field(ge=0)]  # filter: grey levels (rms) between stabilised neighbours, 0 keeps all
+    max_residual: _NotNegative  # filter: grey levels (rms) between stabilised neighbours, 0 keeps all
     duplicate_bits: Annotated[int | Literal["off"], _number_or("off", 0)]  # filter: of 64 hash bits that may differ
     scene_model: str  # filter: TorchScript or ONNX classifier of pictures; empty asks none
     scene_labels: str  # its categories, a line each
@@ -105,22 +107,62 @@ class TrainParams(_Section):
     channels: Annotated[int, Field(ge=1)]  # width of the widest-resolution hidden layer; 64 in the paper
     latent_dim: _Count
     upsampling: Literal["transposed", "resized"]  # resized: the generator's kernels cannot draw a checkerboard
-    discriminator_norm: Literal["batch", "spectral"]  # spectral: no batch norm, spectrally normalised convolutions
-    loss: Literal["cross_entropy", "hinge"]
+    discriminator_norm: Literal["batch", "spectral", "none"]  # spectral: spectrally normalised convolutions
+    frame_discriminator: Annotated[int, Field(ge=0)]  # frames that a second discriminator judges singly; 0: none
+    loss: Literal["cross_entropy", "hinge", "relativistic"]
+    r1_gamma: _NotNegative  # gradient penalty on real clips
+    r2_gamma: _NotNegative  # and on generated ones
+    penalty_interval: _Count  # steps from one gradient penalty to the next
     batch_size: Annotated[int, Field(ge=2)]
+    accumulate: _Count  # parts that a batch goes through the networks in
     steps: _Count
+    discriminator_steps: _Count  # of the discriminator to one of the generator
+    optimizer: Literal["adam", "sgd"]
     learning_rate_g: _Rate
     learning_rate_d: _Rate
-    beta1: Annotated[float, Field(ge=0, lt=1)]
-    beta2: Annotated[float, Field(ge=0, lt=1)]
-    mask_weight: Annotated[float, Field(ge=0)]  # weight of the mask's L1 penalty
-    ema_half_life: Annotated[float, Field(ge=0)]  # steps; 0 keeps the raw weights
+    beta1_g: _BelowOne  # of Adam
+    beta1_d: _BelowOne
+    beta2_g: _BelowOne
+    beta2_d: _BelowOne
+    momentum: _BelowOne  # of SGD
+    decay_start: Annotated[int, Field(ge=0)]  # step after which both rates fall
+    decay_steps: Annotated[int, Field(ge=0)]  # steps in which they fall to 0; 0 keeps them
+    mask_weight: _NotNegative  # weight of the mask's L1 penalty
+    ema_half_life: _NotNegative  # steps; 0 keeps the raw weights
+    ema_ramp: _Share  # of the steps made, the longest half-life; 0 sets no limit
+    augment_flip: bool  # mirror half of the real clips
+    augment_crop: _BelowOne  # share of the sides that a random window leaves out
+    augment_scale: _BelowOne  # share by which the window may be smaller still
+    augment_jitter: _BelowOne  # of brightness, contrast and saturation
+    augment_hue: Annotated[float, Field(ge=0, le=0.5)]  # of a full turn
+    diffaugment_colour: _Share  # strength of what stands before the discriminator, on real and generated clips
+    diffaugment_shift: _BelowOne  # share of the sides
+    diffaugment_cutout: _Share  # share of the sides
     precision: Literal["bf16", "fp32"]
     device: Literal["auto", "cpu", "cuda"]
     log_every: _Count
     sample_every: _Count
     checkpoint_every: _Count
-    max_minutes: Annotated[float, Field(ge=0)]  # of one start; 0 sets no limit
+    max_minutes: _NotNegative  # of one start; 0 sets no limit
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> "TrainParams":
+        if self.discriminator_norm == "batch" and (self.r1_gamma > 0 or self.r2_gamma > 0):
+            raise ValueError(
+                "train.discriminator_norm: expected spectral or none with r1_gamma or r2_gamma, because a gradient "
+                "penalty looks at clips one by one and batch norm mixes them, got batch"
+            )
+        if self.batch_size % self.accumulate or self.batch_size // self.accumulate < 2:
+            raise ValueError(
+                "train.accumulate: expected parts of a batch of the same size, of at least 2 clips, got "
+                f"{self.accumulate} of train.batch_size = {self.batch_size}"
+            )
+        if self.decay_steps > 0 and self.steps > self.decay_start + self.decay_steps:
+            raise ValueError(
+                "train.decay_steps: expected decay_start + decay_steps to be at least train.steps = "
+                f"{self.steps}, because then the rates are 0, got {self.decay_start} + {self.decay_steps}"
+            )
+        return self
 
 
 class EvaluateParams(_Section):

@@ -1,8 +1,14 @@
 import numpy as np
+import pytest
 import torch
 
 from tests.train.conftest import FRAMES, PARAMS, SIZE
-from vgan.train.state import new_state, update_average
+from vgan.config import TrainParams
+from vgan.train.state import average_half_life, new_state, update_average
+
+
+def _with(**changes: object) -> TrainParams:
+    return PARAMS.model_copy(update=changes)
 
 
 def test_average_forgets_half_in_its_half_life() -> None:
@@ -32,13 +38,26 @@ def test_seed_decides_everything() -> None:
     assert not torch.equal(one.noise.get_state(), other.noise.get_state())
 
 
-def test_optimisers_take_their_own_rate() -> None:
-    params = PARAMS.model_copy(update={"learning_rate_g": 0.01, "learning_rate_d": 0.02, "beta1": 0.3, "beta2": 0.9})
-    state = new_state(params, frames=FRAMES, size=SIZE, device=torch.device("cpu"))
-    for optimizer, rate, network in (
-        (state.optimizer_g, 0.01, state.generator),
-        (state.optimizer_d, 0.02, state.discriminator),
-    ):
+def test_discriminators_share_an_optimiser() -> None:
+    state = new_state(_with(frame_discriminator=2), frames=FRAMES, size=SIZE, device=torch.device("cpu"))
+    assert state.frame_discriminator is not None
+    assert state.discriminators == [state.discriminator, state.frame_discriminator]
+    for optimizer, networks in ((state.optimizer_g, [state.generator]), (state.optimizer_d, state.discriminators)):
         (group,) = optimizer.param_groups
-        assert (group["lr"], group["betas"], group["eps"]) == (rate, (0.3, 0.9), 1e-8)
-        assert [id(weight) for weight in group["params"]] == [id(weight) for weight in network.parameters()]
+        weights = [weight for network in networks for weight in network.parameters()]
+        assert [id(weight) for weight in group["params"]] == [id(weight) for weight in weights]
+
+
+def test_chances_are_not_the_noise() -> None:
+    state = new_state(PARAMS, frames=FRAMES, size=SIZE, device=torch.device("cpu"))
+    again = new_state(PARAMS, frames=FRAMES, size=SIZE, device=torch.device("cpu"))
+    other = new_state(_with(seed=4), frames=FRAMES, size=SIZE, device=torch.device("cpu"))
+    drawn = [torch.rand(4, generator=rng) for rng in (state.chances, again.chances, other.chances)]
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], torch.rand(4, generator=torch.Generator().manual_seed(PARAMS.seed)))
+
+
+@pytest.mark.parametrize(("step", "half_life"), [(0, 0.1), (99, 10.0), (299, 30.0), (5000, 30.0)])
+def test_average_forgets_the_beginning_sooner(step: int, half_life: float) -> None:
+    assert average_half_life(step, _with(ema_half_life=30.0, ema_ramp=0.1)) == pytest.approx(half_life)
+    assert average_half_life(step, _with(ema_half_life=30.0, ema_ramp=0.0)) == 30.0

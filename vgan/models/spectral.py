@@ -8,6 +8,8 @@ from torch.nn import functional
 
 __all__ = ["SpectralConv3d"]
 
+_Sides = int | tuple[int, int, int]
+
 
 class SpectralConv3d(nn.Conv3d):
     """A Conv3d whose kernel, as a matrix of outputs by all else, is divided by its largest singular value.
@@ -15,9 +17,7 @@ class SpectralConv3d(nn.Conv3d):
     The value is followed by one step of power iteration each time the layer runs in training.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int | tuple[int, int, int], *, stride: int = 1, padding: int = 0
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: _Sides, *, stride: _Sides = 1, padding: _Sides = 0) -> None:
         super().__init__(inputs, outputs, kernel, stride, padding)
         self.left: torch.Tensor  # the left singular vector that belongs to the value, as far as followed
         self.register_buffer("left", functional.normalize(torch.ones(outputs), dim=0))

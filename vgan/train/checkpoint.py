@@ -104,33 +104,39 @@ def _is_ours(path: Path, fingerprint: Fingerprint) -> bool:
 def _tensors(state: TrainState) -> dict[str, torch.Tensor]:
     tensors = {f"generator.{name}": tensor for name, tensor in state.generator.state_dict().items()}
     tensors |= {f"discriminator.{name}": tensor for name, tensor in state.discriminator.state_dict().items()}
+    if state.frame_discriminator is not None:
+        named = state.frame_discriminator.state_dict()
+        tensors |= {f"frame_discriminator.{name}": tensor for name, tensor in named.items()}
     for prefix, optimizer in (("optimizer_g", state.optimizer_g), ("optimizer_d", state.optimizer_d)):
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"{prefix}.{index}.{name}": tensor for name, tensor in values.items()}
     tensors |= {f"average.{index}": tensor for index, tensor in enumerate(state.average)}
     tensors |= {f"history.{name}": tensor for name, tensor in state.history.tensors().items()}
-    tensors["noise"] = state.noise.get_state()
+    tensors["noise"], tensors["chances"] = state.noise.get_state(), state.chances.get_state()
     return tensors
 
 
 def _restore(state: TrainState, tensors: dict[str, torch.Tensor], step: int) -> None:
     state.generator.load_state_dict(_under(tensors, "generator"))
     state.discriminator.load_state_dict(_under(tensors, "discriminator"))
+    if state.frame_discriminator is not None:
+        state.frame_discriminator.load_state_dict(_under(tensors, "frame_discriminator"))
     for prefix, optimizer in (("optimizer_g", state.optimizer_g), ("optimizer_d", state.optimizer_d)):
         _restore_optimizer(optimizer, _under(tensors, prefix))
     for index, tensor in enumerate(state.average):
         tensor.copy_(tensors[f"average.{index}"])
     state.history.restore(_under(tensors, "history"))
     state.noise.set_state(tensors["noise"])
+    state.chances.set_state(tensors["chances"])
     state.step = step
 
 
-def _restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, torch.Tensor]) -> None:
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
     values: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         index, _, quantity = name.partition(".")
         values.setdefault(int(index), {})[quantity] = tensor
-    # Rates and betas are this run's: where they differed, the fingerprint would too.
+    # Rates and betas are this run's: where they differed, the fingerprint would too, and a step sets its rates itself.
     optimizer.load_state_dict({"state": values, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -6,7 +6,9 @@ import torch
 
 __all__ = ["COLUMNS", "History"]
 
-COLUMNS = ("loss_d", "loss_g", "accuracy_real", "accuracy_fake", "mask")
+_ALWAYS = ("loss_d", "loss_g", "accuracy_real", "accuracy_fake", "gradient_d", "gradient_g")
+# A one-stream generator has no mask, a training without gradient penalty no penalty: unknown, NaN within.
+COLUMNS = (*_ALWAYS, "mask", "penalty")
 
 
 class History:
@@ -14,20 +16,21 @@ class History:
 
     def __init__(self, device: torch.device) -> None:
         self._sums = torch.zeros(len(COLUMNS), dtype=torch.float64, device=device)
+        self._unknown = torch.full((), torch.nan, device=device)
         self._count = 0
         self._rows: list[list[float]] = []
 
-    def add(self, values: list[torch.Tensor]) -> None:
-        """Count one step's figures, scalars in the order of `COLUMNS`."""
-        self._sums += torch.stack([value.detach().double() for value in values])
+    def add(self, figures: dict[str, torch.Tensor]) -> None:
+        """Count one step's figures, scalars by their names in `COLUMNS`."""
+        self._sums += torch.stack([figures.get(name, self._unknown).detach().float() for name in COLUMNS])
         self._count += 1
 
     def finite(self) -> bool:
-        """Whether every figure since the last row is a number (waits for the device); the mask may be unknown."""
-        return bool(torch.isfinite(self._sums[:-1]).all())
+        """Whether every figure since the last row is a number (waits for the device), but for what is unknown."""
+        return bool(torch.isfinite(self._sums[: len(_ALWAYS)]).all())
 
     def close_row(self, step: int) -> dict[str, float]:
-        """End a row at `step` and return its figures; a mask that is unknown (one stream) is left out."""
+        """End a row at `step` and return its figures without the unknown."""
         means = (self._sums / max(self._count, 1)).tolist()
         self._rows.append([float(step), *means])
         self._sums.zero_()

@@ -56,7 +56,7 @@ def run(params: TrainParams, clips: Path, models: Path, *, tracker: Tracker, loc
     with _only_writer(models, lock_wait_s), Stop(params.max_minutes) as stop:
         remove_partial(models)
         folder = RunFolder(models, fingerprint_of(params, store.digest))
-        batches = ClipBatches(store, indices, params.batch_size, params.seed)
+        batches = ClipBatches(store, indices, params.batch_size * params.discriminator_steps, params.seed)
         state = new_state(params, frames=store.frames, size=store.size, device=device)
         _resume(state, batches, folder, params)
         inputs = {"clips": store.digest, "code": folder.fingerprint.parts["code"]}

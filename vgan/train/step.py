@@ -1,50 +1,125 @@
-"""One step of training: the discriminator's update, then the generator's (section 2.3). B batch, T frames, S size."""
+"""One step of training: the discriminator's updates, then the generator's (section 2.3). B batch, T frames, S size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 
 from vgan.config import TrainParams
-from vgan.models.discriminator import Discriminator
+from vgan.models.discriminator import FAKE, REAL
 from vgan.models.generator import Generator, TwoStreamGenerator, draw_noise
 from vgan.models.pixels import from_bytes
-from vgan.train.losses import discriminator_loss, generator_loss, mask_penalty
-from vgan.train.state import TrainState, update_average
+from vgan.train.augmentation import AUGMENTED_DRAWS, DISTURBED_DRAWS, augmented, augments, disturbed, disturbs
+from vgan.train.losses import discriminator_loss, generator_loss, gradient_penalty, mask_penalty
+from vgan.train.optimisers import set_rates
+from vgan.train.state import TrainState, average_half_life, update_average
 
 __all__ = ["train_step"]
 
+_Figures = dict[str, torch.Tensor]
+
+
+class _Part(NamedTuple):
+    """What goes through the networks at once: a batch, or one of the `accumulate` parts of it."""
+
+    real: torch.Tensor  # B x 3 x T x S x S
+    noise: torch.Tensor  # B x Z
+    fake: torch.Tensor  # B x 3 x T x S x S
+    mask: torch.Tensor | None  # B x 1 x T x S x S
+
+
+class _Look(NamedTuple):
+    """What a discriminator saw, and its logits, two for each clip or frame."""
+
+    seen: torch.Tensor
+    logits: torch.Tensor
+
 
 def train_step(state: TrainState, clips: torch.Tensor, *, params: TrainParams) -> None:
-    """Train both networks on clips (uint8 B x T x S x S x 3, on the device) and move `state` one step on.
+    """Train both networks on clips (uint8 N x T x S x S x 3, on the device) and move `state` one step on.
+
+    N is `discriminator_steps` times the batch: each of the discriminator's updates sees clips of its own, and the
+    generator's update goes with the last. `accumulate` parts of a batch give one gradient together.
 
     The authors' code feeds the generator with the verdict that the discriminator gave before its update; here the
     updated discriminator looks again (docs/paper.md).
     """
-    device = clips.device
-    noise = draw_noise(len(clips), state.generator.latent_dim, state.noise).to(device, non_blocking=True)
-    with _autocast(device, params.precision):
-        fake, mask = _fake(state.generator, noise)  # B x 3 x T x S x S, B x 1 x T x S x S
-        real_logits = state.discriminator(from_bytes(clips))  # B x 2
-        fake_logits = state.discriminator(fake.detach())  # B x 2
-        loss_d = discriminator_loss(real_logits, fake_logits, params.loss)
-    state.optimizer_d.zero_grad()
-    torch.autograd.backward(loss_d)
-    state.optimizer_d.step()
-
-    with _frozen(state.discriminator):
-        with _autocast(device, params.precision):
-            loss_g = generator_loss(state.discriminator(fake), params.loss)
-            total = loss_g if mask is None else loss_g + mask_penalty(mask, params.mask_weight)
-        state.optimizer_g.zero_grad()
-        torch.autograd.backward(total)
-    state.optimizer_g.step()
-    update_average(state.average, state.generator.parameters(), params.ema_half_life)
+    set_rates(state.optimizer_g, state.optimizer_d, state.step, params)
+    *turns, last = clips.chunk(params.discriminator_steps)
+    for turn in turns:
+        _update_discriminator(state, turn, params, for_generator=False)
+    parts, figures = _update_discriminator(state, last, params, for_generator=params.accumulate == 1)
+    figures |= _update_generator(state, parts, params)
+    update_average(state.average, state.generator.parameters(), average_half_life(state.step, params))
     state.step += 1
+    state.history.add(figures)
 
-    unknown = torch.full((), torch.nan, device=device)
-    coverage = unknown if mask is None else mask.detach().float().mean()
-    state.history.add([loss_d, loss_g, *_accuracy(real_logits, fake_logits), coverage])
+
+def _update_discriminator(
+    state: TrainState, clips: torch.Tensor, params: TrainParams, *, for_generator: bool
+) -> tuple[list[_Part], _Figures]:
+    """One update on uint8 B x T x S x S x 3; `for_generator` keeps what the generator needs to learn from its clips."""
+    noise = draw_noise(len(clips), state.generator.latent_dim, state.noise).to(clips.device, non_blocking=True)
+    due = state.step % params.penalty_interval == 0  # and then as strong as all the steps between
+    r1, r2 = (params.penalty_interval * gamma if due else 0.0 for gamma in (params.r1_gamma, params.r2_gamma))
+    parts, each = [], []
+    state.optimizer_d.zero_grad()
+    for some, some_noise in zip(clips.chunk(params.accumulate), noise.chunk(params.accumulate), strict=True):
+        with _autocast(clips.device, params.precision):
+            with torch.set_grad_enabled(for_generator):
+                fake, mask = _fake(state.generator, some_noise)
+            part = _Part(_real(state, some, params), some_noise, fake, mask)
+            real_looks = _looks(state, part.real, params, sloped=r1 > 0)
+            fake_looks = _looks(state, part.fake.detach(), params, sloped=r2 > 0)
+            pairs = zip(real_looks, fake_looks, strict=True)
+            loss = _sum(discriminator_loss(real.logits, fake.logits, params.loss) for real, fake in pairs)
+            figures = {"loss_d": loss, **_accuracy(real_looks[0].logits, fake_looks[0].logits)}
+            if params.r1_gamma > 0 or params.r2_gamma > 0:
+                figures["penalty"] = _penalty(real_looks, r1) + _penalty(fake_looks, r2)
+                loss = loss + figures["penalty"]
+        torch.autograd.backward(loss / params.accumulate)
+        parts.append(part)
+        each.append(figures)
+    slope = _gradient_norm(state.optimizer_d)
+    state.optimizer_d.step()
+    return parts, _mean(each) | {"gradient_d": slope}
+
+
+def _update_generator(state: TrainState, parts: list[_Part], params: TrainParams) -> _Figures:
+    """One update against the discriminators as they are, from the noise in `parts`."""
+    each = []
+    state.optimizer_g.zero_grad()
+    with _frozen(state):
+        for part in parts:
+            with _autocast(part.noise.device, params.precision):
+                fake, mask = part.fake, part.mask
+                if not fake.requires_grad:
+                    fake, mask = _fake(state.generator, part.noise)
+                looks = _looks(state, fake, params)
+                real_logits: list[torch.Tensor | None] = [None] * len(looks)
+                if params.loss == "relativistic":
+                    with torch.no_grad():
+                        real_logits = [look.logits for look in _looks(state, part.real, params)]
+                pairs = zip(real_logits, looks, strict=True)
+                loss = _sum(generator_loss(real, look.logits, params.loss) for real, look in pairs)
+                figures = {"loss_g": loss}
+                if mask is not None:
+                    figures["mask"] = mask.detach().float().mean()
+                    loss = loss + mask_penalty(mask, params.mask_weight)
+            torch.autograd.backward(loss / params.accumulate)
+            each.append(figures)
+    slope = _gradient_norm(state.optimizer_g)
+    state.optimizer_g.step()
+    return _mean(each) | {"gradient_g": slope}
+
+
+def _real(state: TrainState, clips: torch.Tensor, params: TrainParams) -> torch.Tensor:
+    """uint8 B x T x S x S x 3 to augmented B x 3 x T x S x S, in the type that the networks compute in."""
+    video = from_bytes(clips)
+    if augments(params):
+        video = augmented(video, torch.rand(len(clips), AUGMENTED_DRAWS, generator=state.chances), params)
+    return video.bfloat16() if params.precision == "bf16" else video
 
 
 def _fake(generator: Generator, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -54,10 +129,47 @@ def _fake(generator: Generator, noise: torch.Tensor) -> tuple[torch.Tensor, torc
     return generator(noise), None
 
 
-def _accuracy(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _looks(state: TrainState, video: torch.Tensor, params: TrainParams, *, sloped: bool = False) -> list[_Look]:
+    """What each discriminator says of B x 3 x T x S x S; `sloped` lets gradients reach what they see."""
+    if disturbs(params):
+        video = disturbed(video, torch.rand(len(video), DISTURBED_DRAWS, generator=state.chances), params)
+    if sloped:
+        video = video.detach().requires_grad_()
+    looks = [_Look(video, state.discriminator(video))]
+    if state.frame_discriminator is not None:
+        order = torch.randperm(video.shape[2], generator=state.chances)
+        frames = video[:, :, order[: params.frame_discriminator].sort().values.to(video.device)]
+        looks.append(_Look(frames, state.frame_discriminator(frames)))
+    return looks
+
+
+def _penalty(looks: list[_Look], gamma: float) -> torch.Tensor:
+    if gamma == 0.0:
+        return torch.zeros((), device=looks[0].logits.device)
+    return _sum(gradient_penalty(look.logits, look.seen, gamma) for look in looks)
+
+
+def _accuracy(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> _Figures:
     """Shares of real and of generated clips that the discriminator knew for what they are."""
     real, fake = real_logits.detach(), fake_logits.detach()
-    return (real[:, 0] > real[:, 1]).float().mean(), (fake[:, 1] > fake[:, 0]).float().mean()
+    return {
+        "accuracy_real": (real[:, REAL] > real[:, FAKE]).float().mean(),
+        "accuracy_fake": (fake[:, FAKE] > fake[:, REAL]).float().mean(),
+    }
+
+
+def _sum(values: Iterable[torch.Tensor]) -> torch.Tensor:
+    first, *others = values
+    return torch.stack([first, *others]).sum() if others else first
+
+
+def _mean(each: list[_Figures]) -> _Figures:
+    return {name: torch.stack([figures[name].detach() for figures in each]).mean() for name in each[0]}
+
+
+def _gradient_norm(optimizer: torch.optim.Optimizer) -> torch.Tensor:
+    gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]]
+    return torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
 
 
 def _autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -65,10 +177,12 @@ def _autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 @contextmanager
-def _frozen(discriminator: Discriminator) -> Iterator[None]:
-    """No gradients for the discriminator's weights, which saves the generator's step a third of its backward pass."""
-    discriminator.requires_grad_(False)
+def _frozen(state: TrainState) -> Iterator[None]:
+    """No gradients for the discriminators' weights, which saves the generator's step a third of its backward pass."""
+    for discriminator in state.discriminators:
+        discriminator.requires_grad_(False)
     try:
         yield
     finally:
-        discriminator.requires_grad_(True)
+        for discriminator in state.discriminators:
+            discriminator.requires_grad_(True)
