@@ -48,3 +48,13 @@ def test_work_done_before_counts_for_the_share_and_not_for_the_rate(
         bar.advance(20)
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert re.search(r"100/100 clips · 2\.0 clips/s · took 0:10", line)
+
+
+def test_bytes_are_written_as_people_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("vgan.progress.time.monotonic", lambda: clock[0])
+    with Progress("checksums", total=3_250_000_000, unit="B") as bar:
+        clock[0] += 10.0
+        bar.advance(812_500_000)
+    line = capsys.readouterr().err.strip()
+    assert line == "checksums [#####...............]  25% · 812.5 MB of 3.2 GB · 81.2 MB/s · 0:30 left"

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 __all__ = ["Progress", "duration"]
@@ -18,7 +18,7 @@ _BAR_WIDTH = 20
 
 
 class Progress:
-    """Counts `total` units of work and shows rate, time left and a note such as the losses.
+    """Counts `total` units of work and shows rate, time left and a note such as the losses; the unit B is bytes.
 
     with Progress("train", total=1000, unit="clips") as progress:
         progress.advance(16, note="D 0.69 G 0.71")
@@ -36,13 +36,15 @@ class Progress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TaskProgressColumn(),
-                MofNCompleteColumn(),
+                TextColumn("{task.fields[count]}"),
                 TextColumn("{task.fields[rate]}"),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}"),
                 console=Console(stderr=True),
             )
-            self._task = self._live.add_task(description, total=total, completed=done, rate="", note="")
+            self._task = self._live.add_task(
+                description, total=total, completed=done, count=self._count_text(), rate="", note=""
+            )
 
     def __enter__(self) -> "Progress":
         if self._live is not None:
@@ -62,7 +64,13 @@ class Progress:
         self._done += amount
         self._note = note or self._note
         if self._live is not None:
-            self._live.update(self._task, completed=self._done, rate=self._rate_text(), note=self._note)
+            self._live.update(
+                self._task,
+                completed=self._done,
+                count=self._count_text(),
+                rate=self._rate_text(),
+                note=self._note,
+            )
         elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._print_line()
 
@@ -78,7 +86,14 @@ class Progress:
         return (self._done - self._done_at_start) / max(time.monotonic() - self._started, 1e-9)
 
     def _rate_text(self) -> str:
+        if self._unit == "B":
+            return f"{_size(self._rate())}/s"
         return f"{self._rate():.1f} {self._unit}/s"
+
+    def _count_text(self) -> str:
+        if self._unit == "B":
+            return f"{_size(self._done)} of {_size(self._total)}"
+        return f"{self._done}/{self._total} {self._unit}"
 
     def _print_line(self) -> None:
         self._last_line = time.monotonic()
@@ -88,12 +103,21 @@ class Progress:
         left = (self._total - self._done) / self._rate() if self._rate() > 0 else 0.0
         parts = [
             f"{self._description} [{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {share:4.0%}",
-            f"{self._done}/{self._total} {self._unit}",
+            self._count_text(),
             self._rate_text(),
             f"{duration(left)} left" if share < 1 else f"took {duration(self._last_line - self._started)}",
             self._note,
         ]
         print(" · ".join(part for part in parts if part), file=sys.stderr, flush=True)
+
+
+def _size(count: float) -> str:
+    """Bytes as a person writes them: 21 B, 1.5 kB, 340.0 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
 
 
 def duration(seconds: float) -> str:

@@ -6,11 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.footage_factory import ffmpeg, filmed, params, scene, shake
+from tests.test_architecture import closure, name_of
 from vgan import video
 from vgan.clips import manifest
 from vgan.clips.store import ClipStore
-from vgan.preprocess.convert import convert, load_record, record_path, video_key
+from vgan.preprocess import convert as convert_module
+from vgan.preprocess.convert import convert, video_key
+from vgan.preprocess.records import load_record, record_path
 from vgan.preprocess.sources import Source
 from vgan.preprocess.windows import candidates
 from vgan.video import UnusableVideo, write_video
@@ -124,7 +128,7 @@ def test_a_decoder_that_hangs_is_tried_again_another_time(tmp_path: Path, monkey
     monkeypatch.setattr(video, "probe", hanging)
     result = convert(source, KEY, params(), tmp_path / "clips")
     assert result.failed and not result.lasting
-    assert load_record(tmp_path / "clips", KEY) is None
+    assert load_record(tmp_path / "clips", KEY) == result
 
 
 def test_key_stands_for_all_that_shapes_the_clips(tmp_path: Path) -> None:
@@ -142,6 +146,13 @@ def test_key_stands_for_all_that_shapes_the_clips(tmp_path: Path) -> None:
         video_key(source, "1234", params(max_filled_share=0.4)),
     ]
     assert len({key, *others}) == 6
+
+
+def test_only_code_that_sees_no_pixels_is_left_out_of_the_key() -> None:
+    room = ROOT / "vgan/preprocess"
+    seeing = {name_of(path) for path in closure(room / "convert.py")}
+    for name in convert_module._NO_PIXELS:
+        assert (room / name).exists() and f"vgan/preprocess/{name}" not in seeing
 
 
 def test_sound_beside_the_picture_does_no_harm(tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """Which files count as videos, how they are labelled, and what splits.csv may say."""
 
-import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
 from vgan.errors import VganError
-from vgan.preprocess.sources import Wish, digests, find_sources, read_splits
+from vgan.preprocess.sources import Wish, find_sources, read_splits
 
 
 def _lay(raw: Path, *names: str) -> None:
@@ -92,10 +91,3 @@ def test_splits_that_are_no_text_are_told(tmp_path: Path) -> None:
     (tmp_path / "splits.csv").write_bytes(b"path\n\xff\xfe\n")
     with pytest.raises(VganError, match="UTF-8"):
         read_splits(tmp_path, find_sources(tmp_path))
-
-
-def test_digests_are_of_the_content(tmp_path: Path) -> None:
-    _lay(tmp_path, "a.mp4", "b.mp4")
-    (tmp_path / "c.mp4").symlink_to(tmp_path / "gone")
-    found = digests(find_sources(tmp_path), workers=2)
-    assert found == [hashlib.sha256(b"a.mp4").hexdigest(), hashlib.sha256(b"b.mp4").hexdigest(), ""]

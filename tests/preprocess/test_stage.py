@@ -17,7 +17,7 @@ from vgan.clips.store import ClipStore
 from vgan.config import PreprocessParams
 from vgan.errors import VganError
 from vgan.preprocess import stage
-from vgan.preprocess.convert import Converted, convert
+from vgan.preprocess.convert import convert
 from vgan.preprocess.sources import Source
 from vgan.video import write_video
 
@@ -113,7 +113,7 @@ def test_killed_run_is_finished_by_the_next(raw: Path, tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     process = subprocess.Popen([sys.executable, "-c", code, str(raw), str(clips)], cwd=root, stderr=subprocess.DEVNULL)
     limit = time.monotonic() + 60
-    while not list(clips.rglob("*.json")) and process.poll() is None and time.monotonic() < limit:
+    while not list(clips.rglob("*.arrow")) and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -133,10 +133,11 @@ def test_a_worker_that_dies_takes_one_video_with_it(raw: Path, tmp_path: Path, m
     assert stage.run(section, raw, tmp_path / "clips", workers=1).new == 1  # tried again
 
 
-def _die_on_two(source: Source, key: str, section: PreprocessParams, clips: Path) -> tuple[str, Converted]:
+def _die_on_two(source: Source, key: str, section: PreprocessParams, clips: Path) -> str:
     if source.name == "a/two.mp4":
         os._exit(9)
-    return key, convert(source, key, section, clips)
+    convert(source, key, section, clips)
+    return key
 
 
 def test_splits_csv_wins(raw: Path, tmp_path: Path) -> None:

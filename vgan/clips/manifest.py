@@ -1,9 +1,10 @@
 """The manifest, `clips.parquet`: one row per candidate clip, kept or not, and one per video that could not be used.
 
-Rows are in the order of `source`, then `start`; a video's own row has start -1.
+Rows are in the order of `source`, then `start`; a video's own row has start -1. Columns are worked on as Arrow tables,
+since there may be millions of rows; `ClipRow` says what the columns are, and serves where rows are few.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import pyarrow.parquet as pq
 from vgan.atomic import open_atomic
 from vgan.errors import VganError
 
-__all__ = ["MANIFEST", "ClipRow", "read", "read_table", "write"]
+__all__ = ["MANIFEST", "SCHEMA", "ClipRow", "read", "read_table", "write", "write_tables"]
 
 MANIFEST = "clips.parquet"
 _UNKNOWN = float("nan")
+_ROWS_PER_GROUP = 1 << 16  # of a Parquet file's row groups, which are what is held in memory while writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +44,45 @@ class ClipRow:
 
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-_SCHEMA = pa.schema([pa.field(field.name, _ARROW[field.type], nullable=False) for field in fields(ClipRow)])  # type: ignore[index]
+SCHEMA = pa.schema([pa.field(field.name, _ARROW[field.type], nullable=False) for field in fields(ClipRow)])  # type: ignore[index]
 
 
 def write(folder: Path, rows: Iterable[ClipRow]) -> None:
     """Write `folder`/clips.parquet, whole or not at all; the same rows give the same bytes."""
     ordered = sorted(rows, key=lambda row: (row.source, row.start))
-    table = pa.Table.from_pylist([asdict(row) for row in ordered], schema=_SCHEMA)
-    with open_atomic(folder / MANIFEST) as file:
-        pq.write_table(table, file, compression="zstd")
+    write_tables(folder, [pa.Table.from_pylist([asdict(row) for row in ordered], schema=SCHEMA)])
 
 
-def read_table(folder: Path) -> pa.Table:
-    """The manifest of a clips folder as a table.
+def write_tables(folder: Path, tables: Iterable[pa.Table]) -> None:
+    """Write the manifest from pieces of it, in order. However the rows are cut into pieces, the bytes are the same."""
+    with (
+        open_atomic(folder / MANIFEST) as file,
+        pq.ParquetWriter(file, SCHEMA, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for group in _regrouped(tables):
+            writer.write_table(group)
+
+
+def _regrouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    waiting: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        waiting.append(table)
+        count += table.num_rows
+        if count < _ROWS_PER_GROUP:
+            continue
+        joined = pa.concat_tables(waiting)
+        while count >= _ROWS_PER_GROUP:
+            yield joined.slice(0, _ROWS_PER_GROUP)
+            joined = joined.slice(_ROWS_PER_GROUP)
+            count = joined.num_rows
+        waiting = [joined]
+    if count:
+        yield pa.concat_tables(waiting)
+
+
+def read_table(folder: Path, columns: Iterable[str] | None = None) -> pa.Table:
+    """The manifest of a clips folder as a table, or some of its columns.
 
     Raises:
         VganError: there is none, or it is no manifest of ours.
@@ -63,14 +91,15 @@ def read_table(folder: Path) -> pa.Table:
     if not path.is_file():
         raise VganError(f"expected clips in {folder}, found no {MANIFEST} there: run `vgan preprocess` first")
     try:
-        table = pq.read_table(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        with file:
+            if file.schema_arrow.remove_metadata() != SCHEMA:
+                raise VganError(f"{path} has other columns than this version's: run `vgan preprocess` again")
+            return file.read(None if columns is None else list(columns))
     except (pa.ArrowException, OSError) as error:
         raise VganError(f"{path} is damaged ({error}): delete it and run `vgan preprocess` again") from None
-    if table.schema.remove_metadata() != _SCHEMA:
-        raise VganError(f"{path} has other columns than this version's: run `vgan preprocess` again")
-    return table
 
 
 def read(folder: Path) -> list[ClipRow]:
-    """The manifest's rows. Raises VganError as `read_table` does."""
+    """The manifest's rows, for where they are few. Raises VganError as `read_table` does."""
     return [ClipRow(**row) for row in read_table(folder).to_pylist()]

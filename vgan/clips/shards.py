@@ -5,12 +5,15 @@ start at multiples of 512 bytes and the .npy header is padded to 128, so the pix
 and need no decoding.
 """
 
+import hashlib
 import io
 import json
 import tarfile
 from ast import literal_eval
-from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
@@ -18,7 +21,7 @@ from numpy.typing import NDArray
 
 from vgan.atomic import open_atomic
 
-__all__ = ["CLIPS_PER_SHARD", "NPY_HEADER_BYTES", "ShardWriter", "read_shape", "shard_name"]
+__all__ = ["CLIPS_PER_SHARD", "NPY_HEADER_BYTES", "ShardFile", "ShardWriter", "read_shape", "shard_name"]
 
 CLIPS_PER_SHARD = 256
 NPY_HEADER_BYTES = 128
@@ -30,50 +33,107 @@ def shard_name(key: str, number: int) -> str:
     return f"shards/{key}-{number:05d}.tar"
 
 
+@dataclass(frozen=True)
+class ShardFile:
+    """A shard as it was written."""
+
+    name: str  # below the clips folder
+    size: int  # bytes
+    sha256: str
+
+
 class ShardWriter:
     """Writes the clips of one video into `<clips>/shards/<key>-NNNNN.tar`, each shard whole or absent.
 
     with ShardWriter(clips, key) as writer:
         shard, offset = writer.add(clip_id, pixels, {"start": 0})
+    writer.files  # what was written
     """
 
     def __init__(self, clips: Path, key: str) -> None:
+        self.files: list[ShardFile] = []
         self._clips, self._key = clips, key
-        self._waiting: list[tuple[str, NDArray[np.uint8], dict[str, object]]] = []
-        self._number = 0
-        self._offset = 0
+        self._shard: _Shard | None = None
 
     def __enter__(self) -> "ShardWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is None:
-            self._flush()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shard is not None and error is not None:
+            self._shard.forget(error)
+        elif self._shard is not None:
+            self._finish(self._shard)
 
     def add(self, clip_id: str, pixels: NDArray[np.uint8], about: dict[str, object]) -> tuple[str, int]:
-        """Queue one clip (uint8, T x H x W x 3); returns its shard and the byte offset of its first pixel there."""
-        if len(self._waiting) == CLIPS_PER_SHARD:
-            self._flush()
-        self._waiting.append((clip_id, pixels, about))
-        shard, offset = shard_name(self._key, self._number), self._offset + tarfile.BLOCKSIZE + NPY_HEADER_BYTES
-        self._offset += sum(_padded(len(content)) for _, content in _members(clip_id, pixels, about))
-        return shard, offset
+        """Write one clip (uint8, T x H x W x 3); returns its shard and the byte offset of its first pixel there."""
+        if self._shard is not None and self._shard.clips == CLIPS_PER_SHARD:
+            self._finish(self._shard)
+        if self._shard is None:
+            self._shard = _Shard(self._clips, shard_name(self._key, len(self.files)))
+        return self._shard.name, self._shard.add(clip_id, pixels, about)
 
-    def _flush(self) -> None:
-        if not self._waiting:
-            return
-        with open_atomic(self._clips / shard_name(self._key, self._number)) as file:
-            _write_tar(file, self._waiting)
-        self._waiting.clear()
-        self._number += 1
-        self._offset = 0
+    def _finish(self, shard: "_Shard") -> None:
+        self._shard = None
+        self.files.append(shard.finish())
 
 
-def _members(
-    clip_id: str, pixels: NDArray[np.uint8], about: dict[str, object]
-) -> Iterator[tuple[str, memoryview | bytes]]:
-    yield f"{clip_id}.npy", _npy(pixels)
-    yield f"{clip_id}.json", json.dumps(about, sort_keys=True).encode()
+class _Shard:
+    """A tar file under way: clips go to the disk as they come, so no clip is held in memory."""
+
+    def __init__(self, clips: Path, name: str) -> None:
+        self.name = name
+        self.clips = 0
+        self._open = ExitStack()
+        self._file = _Hashed(self._open.enter_context(open_atomic(clips / name)))
+        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # type: ignore[call-overload]  # noqa: SIM115
+
+    def add(self, clip_id: str, pixels: NDArray[np.uint8], about: dict[str, object]) -> int:
+        """Append one clip; returns the byte offset of its first pixel."""
+        content = _npy(pixels)
+        offset = self._file.tell() + tarfile.BLOCKSIZE + NPY_HEADER_BYTES
+        self._append(f"{clip_id}.npy", content)
+        self._append(f"{clip_id}.json", json.dumps(about, sort_keys=True).encode())
+        self.clips += 1
+        return offset
+
+    def _append(self, name: str, content: bytes) -> None:
+        # No time, owner or mode of this run goes in, so that the same clips give the same bytes.
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = len(content), 0o644
+        self._tar.addfile(member, io.BytesIO(content))
+
+    def finish(self) -> ShardFile:
+        """Let the file appear under its name."""
+        self._tar.close()
+        self._open.close()
+        return ShardFile(self.name, self._file.tell(), self._file.sha256())
+
+    def forget(self, error: BaseException) -> None:
+        """Let no file appear."""
+        self._open.__exit__(type(error), error, None)
+
+
+class _Hashed:
+    """A file written from its start to its end, and the digest of what was written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size, self._digest = file, 0, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        """As a file does."""
+        self._digest.update(content)
+        self._size += len(content)
+        return self._file.write(content)
+
+    def tell(self) -> int:
+        """Bytes written."""
+        return self._size
+
+    def sha256(self) -> str:
+        """Of what was written."""
+        return self._digest.hexdigest()
 
 
 def _npy(pixels: NDArray[np.uint8]) -> bytes:
@@ -84,22 +144,6 @@ def _npy(pixels: NDArray[np.uint8]) -> bytes:
     shape = tuple(int(side) for side in pixels.shape)
     header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".ljust(room - 1) + "\n"
     return _MAGIC + room.to_bytes(2, "little") + header.encode() + np.ascontiguousarray(pixels).tobytes()
-
-
-def _padded(length: int) -> int:
-    """Bytes of a tar member with its header, filled up to whole blocks."""
-    block = tarfile.BLOCKSIZE
-    return block + (length + block - 1) // block * block
-
-
-def _write_tar(file: BinaryIO, clips: Iterable[tuple[str, NDArray[np.uint8], dict[str, object]]]) -> None:
-    # No time, owner or mode of this run goes in, so that the same clips give the same bytes.
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for clip in clips:
-            for name, content in _members(*clip):
-                member = tarfile.TarInfo(name)
-                member.size, member.mode = len(content), 0o644
-                tar.addfile(member, io.BytesIO(content))
 
 
 def read_shape(header: bytes) -> tuple[int, int, int, int]:

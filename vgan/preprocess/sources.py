@@ -1,15 +1,13 @@
-"""Which videos lie in data/raw, what is known of them, and their content's digest."""
+"""Which videos lie in data/raw, and what is known of them."""
 
 import csv
-import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from vgan.errors import VganError
 
-__all__ = ["SPLITS", "Source", "Wish", "digests", "find_sources", "read_splits"]
+__all__ = ["SPLITS", "Source", "Wish", "find_sources", "read_splits"]
 
 SPLITS = "splits.csv"
 # fmt: off
@@ -107,17 +105,3 @@ def _wish(line: dict[str, str], place: str) -> tuple[str, Wish]:
     if wish.split not in ("", "train", "test"):
         raise VganError(f"{place}: expected the split train, test or nothing, got {wish.split!r}")
     return Path(line["path"].strip()).as_posix(), wish
-
-
-def digests(sources: list[Source], workers: int) -> list[str]:
-    """SHA-256 of each source's content, empty where it cannot be read."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        return list(pool.map(_digest, (source.path for source in sources)))
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""

@@ -1,26 +1,18 @@
 """Which clips are for training and which are held out, so that no frame and no group is in both."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
 
-__all__ = ["GAP", "Placed", "Split", "split_by_group", "split_by_time"]
+import numpy as np
+from numpy.typing import NDArray
 
-Split = Literal["train", "test", ""]
-GAP: Split = ""  # neither train nor test: the clip shares frames with both
+__all__ = ["GAP", "SPLITS", "TEST", "TRAIN", "split_by_group", "split_by_time"]
 
-
-@dataclass(frozen=True)
-class Placed:
-    """A kept clip: its shot (any name that is unique) and first frame there."""
-
-    shot: tuple[str, int]
-    start: int
+SPLITS = ("", "train", "test")  # as the manifest names them; arrays hold their places here
+GAP, TRAIN, TEST = range(3)  # GAP, neither: the clip shares frames with both
 
 
-def split_by_group(groups: Sequence[str], official: Mapping[str, str], share: float) -> dict[str, str]:
+def split_by_group(groups: Iterable[str], official: Mapping[str, str], share: float) -> dict[str, str]:
     """Choose train or test for whole groups, about `share` of them test.
 
     A group's place follows from its name alone, so that new videos do not move old ones. With two groups or more there
@@ -49,50 +41,64 @@ def _place(group: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def split_by_time(clips: Sequence[Placed], frames: int, share: float) -> list[Split]:
-    """Hold out the end of each shot: "test", "train", or `GAP` for clips that share frames with test clips.
+def split_by_time(
+    shots: NDArray[np.integer], starts: NDArray[np.integer], frames: int, share: float
+) -> NDArray[np.int8]:
+    """Hold out the end of each shot: `TEST`, `TRAIN`, or `GAP` for clips that share frames with test clips.
 
     A shot that would lose more clips to the gap than remain for training is left whole, for training. If that leaves no
     test clip at all, whole shots are held out instead, the last ones; a lone shot is split as long as one train clip
     remains.
 
     Args:
-        clips: in any order.
+        shots: each clip's shot, a number that only clips of that shot have; in ascending order.
+        starts: each clip's first frame; in ascending order within a shot.
         frames: of a clip.
         share: of each shot's clips to be test.
     """
-    shots: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for index, clip in enumerate(clips):
-        shots[clip.shot].append(index)
-    splits: list[Split] = ["train"] * len(clips)
-    if share == 0:
+    splits = np.full(len(shots), TRAIN, np.int8)
+    if share == 0 or len(shots) == 0:
         return splits
-    ordered = [sorted(shots[shot], key=lambda index: clips[index].start) for shot in sorted(shots)]
-    for members in ordered:
-        train, gap, test = _part([clips[index].start for index in members], frames, round(share * len(members)))
-        if train and test and len(gap) <= len(train):
-            _set(splits, members, gap, test)
-    if "test" in splits:
+    first = np.flatnonzero(np.r_[True, shots[1:] != shots[:-1]])
+    counts = np.diff(np.r_[first, len(shots)])
+    held_out = np.rint(share * counts).astype(np.int64)
+    free = _free(starts, first, counts, held_out, frames)
+    gap = counts - held_out - free
+    splits = _set(splits, first, counts, (held_out > 0) & (free > 0) & (gap <= free), free, held_out)
+    if (splits == TEST).any():
         return splits
-    if len(ordered) > 1:
-        for members in ordered[-max(1, round(share * len(ordered))) :]:
-            _set(splits, members, range(0), range(len(members)))
-    elif ordered:
-        train, gap, test = _part([clips[index].start for index in ordered[0]], frames, 1)
-        if train:
-            _set(splits, ordered[0], gap, test)
-    return splits
+    if len(first) > 1:
+        splits[first[-max(1, round(share * len(first)))] :] = TEST
+        return splits
+    one = np.ones(1, np.int64)
+    free = _free(starts, first, counts, one, frames)
+    return _set(splits, first, counts, free > 0, free, one)
 
 
-def _part(starts: list[int], frames: int, count: int) -> tuple[range, range, range]:
-    """Places of train, gap and test clips in a shot whose last `count` clips are test."""
-    first_test = len(starts) - count
-    free = sum(start + frames <= starts[first_test] for start in starts[:first_test]) if count else first_test
-    return range(free), range(free, first_test), range(first_test, len(starts))
+def _free(
+    starts: NDArray[np.integer],
+    first: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    held_out: NDArray[np.int64],
+    frames: int,
+) -> NDArray[np.int64]:
+    """Per shot, how many of its clips end before the first of its last `held_out` ones begins."""
+    first_test = np.minimum(first + counts - held_out, first + counts - 1)
+    before = np.arange(len(starts)) - np.repeat(first, counts) < np.repeat(counts - held_out, counts)
+    clear = (np.repeat(held_out, counts) == 0) | (starts + frames <= np.repeat(starts[first_test], counts))
+    return np.add.reduceat((before & clear).astype(np.int64), first)
 
 
-def _set(splits: list[Split], members: list[int], gap: range, test: range) -> None:
-    for place in gap:
-        splits[members[place]] = GAP
-    for place in test:
-        splits[members[place]] = "test"
+def _set(
+    splits: NDArray[np.int8],
+    first: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    chosen: NDArray[np.bool_],
+    free: NDArray[np.int64],
+    held_out: NDArray[np.int64],
+) -> NDArray[np.int8]:
+    """`splits` with the ends of the `chosen` shots set to `GAP` and `TEST`."""
+    place = np.arange(len(splits)) - np.repeat(first, counts)
+    here = np.repeat(chosen, counts)
+    splits = np.where(here & (place >= np.repeat(free, counts)), GAP, splits)
+    return np.where(here & (place >= np.repeat(counts - held_out, counts)), TEST, splits).astype(np.int8)

@@ -2,11 +2,9 @@
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,20 +12,19 @@ from joblib import Parallel, cpu_count, delayed
 
 from vgan.atomic import remove_partial
 from vgan.clips import manifest
-from vgan.clips.manifest import ClipRow
-from vgan.clips.store import MIN_CLIPS
 from vgan.config import PreprocessParams
 from vgan.errors import VganError
-from vgan.preprocess.convert import Converted, convert, load_record, record_path, ticks_path, video_key
-from vgan.preprocess.sources import Source, Wish, digests, find_sources, read_splits
-from vgan.preprocess.splits import GAP, Placed, split_by_group, split_by_time
+from vgan.preprocess.assemble import Candidates, Video, choose_splits, groups_of, manifest_tables
+from vgan.preprocess.convert import convert, ticks_path, video_key
+from vgan.preprocess.digests import digests, index_path
+from vgan.preprocess.records import SCHEMA, Record, load_record, record_path, write_record
+from vgan.preprocess.sources import Source, find_sources, read_splits
 from vgan.preprocess.summary import Summary
 from vgan.preprocess.ticks import shown
 from vgan.progress import Progress
 
 __all__ = ["run"]
 
-_SHARED = "shares frames with test clips"
 _UNDER_WAY = 2  # videos per worker that are handed out ahead of time
 _CRASHED = "the worker reading it died (out of memory?)"
 
@@ -48,26 +45,25 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
         remove_partial(clips)
         sources = find_sources(raw)
         wishes = read_splits(raw, sources)
-        contents = digests(sources, workers)
+        contents = digests(sources, index_path(clips), workers)
         keys = [video_key(source, content, params) for source, content in zip(sources, contents, strict=True)]
-        done = {key: load_record(clips, key) for key in keys}
-        new = [(source, key) for source, key in zip(sources, keys, strict=True) if done[key] is None]
+        done = {key: record for key in keys if (record := load_record(clips, key)) is not None and record.lasting}
+        new = [(source, key) for source, key in zip(sources, keys, strict=True) if key not in done]
         done |= _convert_all(new, params, clips, workers)
-        converted = [result for key in keys if (result := done[key]) is not None]
-        groups = _groups(sources, contents, wishes)
-        rows, notes = _split(sources, converted, groups, wishes, params)
-        rows += _video_rows(sources, keys, converted, groups)
-        manifest.write(clips, rows)
-        _remove_stale(clips, keys, {row.shard for result in converted for row in result.rows})
-    results = [(source.name, result) for source, result in zip(sources, converted, strict=True)]
+        groups = groups_of([source.name for source in sources], contents, wishes)
+        candidates = Candidates([Video(done[key], group) for key, group in zip(keys, groups, strict=True)])
+        notes = choose_splits(candidates, wishes, params)
+        manifest.write_tables(clips, manifest_tables(candidates))
+        _remove_stale(clips, [done[key] for key in keys])
+    records = [done[key] for key in keys]
     summary = Summary(
         videos=len(sources),
         new=len(new),
-        failed=[(name, result.reason) for name, result in results if result.failed],
-        damaged=[(name, result.reason) for name, result in results if result.reason and not result.failed],
-        train=sum(row.split == "train" for row in rows),
-        test=sum(row.split == "test" for row in rows),
-        dropped=Counter(row.reason for row in rows if row.start >= 0 and not row.kept),
+        failed=[(record.source, record.reason) for record in records if record.failed],
+        damaged=[(record.source, record.reason) for record in records if record.reason and not record.failed],
+        train=candidates.count("train"),
+        test=candidates.count("test"),
+        dropped=candidates.dropped(),
         seconds=time.monotonic() - started,
         notes=notes,
     )
@@ -93,9 +89,9 @@ def _alone(clips: Path) -> Iterator[None]:
 
 def _convert_all(
     new: list[tuple[Source, str]], params: PreprocessParams, clips: Path, workers: int
-) -> dict[str, Converted | None]:
+) -> dict[str, Record]:
     """Convert videos in processes of their own; one that takes its process down is found and named."""
-    done: dict[str, Converted | None] = {}
+    done: dict[str, Record] = {}
     if not new:
         return done
     kept = suspects = 0
@@ -106,105 +102,45 @@ def _convert_all(
             batch = waiting[:1] if suspects else waiting
             suspects = max(0, suspects - 1)
             try:
-                for key, result in _results(batch, params, clips, workers):
-                    done[key] = result
-                    kept += sum(row.kept for row in result.rows)
+                for key in _finished(batch, params, clips, workers):
+                    record = load_record(clips, key)
+                    if record is None:
+                        raise VganError(f"a worker wrote {record_path(clips, key)}, but it is not there to be read")
+                    done[key] = record
+                    kept += record.kept
                     progress.advance(note=f"{kept} clips")
             except BrokenProcessPool:
                 if len(batch) > 1:
                     suspects = _UNDER_WAY * workers
                 else:
-                    done[batch[0][1]] = Converted(rows=[], shots=[], reason=_CRASHED, lasting=False)
+                    [(source, key)] = batch
+                    done[key] = Record(key, source.name, source.label, SCHEMA.empty_table(), _CRASHED, lasting=False)
+                    write_record(clips, done[key])
                     progress.advance(note=f"{kept} clips")
             waiting = [item for item in waiting if item[1] not in done]
     return done
 
 
-def _results(
-    batch: list[tuple[Source, str]], params: PreprocessParams, clips: Path, workers: int
-) -> Iterator[tuple[str, Converted]]:
+def _finished(batch: list[tuple[Source, str]], params: PreprocessParams, clips: Path, workers: int) -> Iterator[str]:
     parallel = Parallel(
         n_jobs=workers, batch_size=1, pre_dispatch=f"{_UNDER_WAY} * n_jobs", return_as="generator_unordered"
     )
     yield from parallel(delayed(_convert_one)(source, key, params, clips) for source, key in batch)
 
 
-def _convert_one(source: Source, key: str, params: PreprocessParams, clips: Path) -> tuple[str, Converted]:
-    return key, convert(source, key, params, clips)
+def _convert_one(source: Source, key: str, params: PreprocessParams, clips: Path) -> str:
+    convert(source, key, params, clips)
+    return key
 
 
-def _groups(sources: list[Source], contents: list[str], wishes: Mapping[str, Wish]) -> dict[str, str]:
-    """Each source's group: splits.csv's, else its own name, or the first one's of the same content."""
-    first: dict[str, str] = {}
-    groups = {}
-    for source, content in zip(sources, contents, strict=True):
-        wish = wishes.get(source.name)
-        own = wish.group if wish is not None and wish.group else source.name
-        groups[source.name] = own if wish is not None and wish.group else first.get(content, own)
-        first.setdefault(content, groups[source.name])
-    return groups
-
-
-def _split(
-    sources: list[Source],
-    converted: list[Converted],
-    groups: Mapping[str, str],
-    wishes: Mapping[str, Wish],
-    params: PreprocessParams,
-) -> tuple[list[ClipRow], list[str]]:
-    """All candidates with their groups and splits, and what is to be said of how they were chosen."""
-    notes: list[str] = []
-    rows = [replace(row, group=groups[row.source]) for result in converted for row in result.rows]
-    shots = [shot for result in converted for shot in result.shots]
-    wished = {name: wish.split for name, wish in wishes.items() if wish.split}
-    official = {groups[name]: split for name, split in sorted(wished.items(), reverse=True)}
-    kept = [index for index, row in enumerate(rows) if row.kept]
-    free = [index for index in kept if rows[index].group not in official]
-    by_group = params.test_by == "video"
-    if by_group and params.test_share > 0 and len({rows[index].group for index in kept}) == 1 and free:
-        notes.append("all clips are of one video or group, so its end is held out for testing (as with test_by: time)")
-        by_group = False
-    if by_group:
-        chosen = split_by_group([rows[index].group for index in kept], official, params.test_share)
-        splits = {index: chosen[rows[index].group] for index in free}
-    else:
-        placed = [Placed((rows[index].source, shots[index]), rows[index].start) for index in free]
-        splits = dict(zip(free, split_by_time(placed, params.frames, params.test_share), strict=True))
-    for index in kept:
-        row = rows[index]
-        split = wished.get(row.source) or official.get(row.group) or splits[index]
-        rows[index] = (
-            replace(row, kept=False, reason=_SHARED, shard="", offset=-1) if split == GAP else replace(row, split=split)
-        )
-    held_out = sum(row.split == "test" for row in rows)
-    if kept and held_out < MIN_CLIPS:
-        notes.append(
-            f"{held_out} clips are held out and judging a generator takes {MIN_CLIPS}, so `evaluate` will refuse: add "
-            "footage, raise preprocess.test_share or lower preprocess.stride"
-        )
-    return rows, notes
-
-
-def _video_rows(
-    sources: list[Source], keys: list[str], converted: list[Converted], groups: Mapping[str, str]
-) -> list[ClipRow]:
-    """A row of its own for each video that failed or could be read in part only."""
-    return [
-        ClipRow(id=key, source=source.name, label=source.label, group=groups[source.name], reason=result.reason)
-        for source, key, result in zip(sources, keys, converted, strict=True)
-        if result.reason
-    ]
-
-
-def _remove_stale(clips: Path, keys: list[str], shards: set[str]) -> None:
-    """Delete shards and records that belong to no video as it is now."""
-    records = {record_path(clips, key) for key in keys}
-    for path in sorted((clips / "videos").glob("*.json")):
-        if path not in records:
-            path.unlink()
-    for path in sorted((clips / "shards").glob("*.tar")):
-        if path.relative_to(clips).as_posix() not in shards:
-            path.unlink()
+def _remove_stale(clips: Path, records: list[Record]) -> None:
+    """Delete whatever belongs to no video as it is now."""
+    current = {record_path(clips, record.key) for record in records}
+    current |= {clips / shard.name for record in records for shard in record.shards}
+    for folder in ("shards", "videos"):
+        for path in sorted((clips / folder).glob("*")):
+            if path not in current:
+                path.unlink()
 
 
 def _check(summary: Summary, params: PreprocessParams, clips: Path) -> None:
