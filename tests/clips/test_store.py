@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,21 @@ def test_manifest_round_trip_is_ordered(tmp_path: Path) -> None:
     first, second = manifest.read(tmp_path)
     assert (first.id, first.reason, second.psnr_after) == ("a", "too short", 31.5)
     assert np.isnan(first.psnr_after)
+
+
+def test_a_shard_that_changes_while_in_use_is_told(tmp_path: Path) -> None:
+    """Also one that is mapped already: reading beyond its end would end the process."""
+    lay_clips(tmp_path, {"a": 3, "b": 1})
+    store = ClipStore(tmp_path)
+    store.gather(np.array([2]))
+    shard = tmp_path / "shards/a-00000.tar"
+    whole = shard.read_bytes()
+    os.truncate(shard, len(whole) // 2)
+    with pytest.raises(VganError, match=r"a-00000\.tar can no longer be read .it is cut short.: run `vgan preprocess`"):
+        store.gather(np.array([2]))
+    shard.write_bytes(bytes(len(whole)))
+    with pytest.raises(VganError, match="it is damaged"):
+        store.gather(np.array([0]))
+    (tmp_path / "shards/b-00000.tar").unlink()
+    with pytest.raises(VganError, match=r"b-00000\.tar can no longer be read .*No such file"):
+        store.gather(np.array([3]))

@@ -10,6 +10,7 @@ import io
 import json
 import tarfile
 from ast import literal_eval
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,15 @@ from numpy.typing import NDArray
 
 from vgan.atomic import open_atomic
 
-__all__ = ["CLIPS_PER_SHARD", "NPY_HEADER_BYTES", "ShardFile", "ShardWriter", "read_shape", "shard_name"]
+__all__ = [
+    "CLIPS_PER_SHARD",
+    "NPY_HEADER_BYTES",
+    "ShardFile",
+    "ShardWriter",
+    "npy_header",
+    "read_shape",
+    "shard_name",
+]
 
 CLIPS_PER_SHARD = 256
 NPY_HEADER_BYTES = 128
@@ -140,10 +149,15 @@ def _npy(pixels: NDArray[np.uint8]) -> bytes:
     """`pixels` as a version 1.0 .npy file whose header takes 128 bytes whatever the shape."""
     if pixels.dtype != np.uint8 or pixels.ndim != 4:
         raise ValueError(f"expected a uint8 clip of T x H x W x 3, got {pixels.dtype} of {pixels.shape}")
+    return npy_header(pixels.shape) + np.ascontiguousarray(pixels).tobytes()
+
+
+def npy_header(shape: Sequence[int]) -> bytes:
+    """The 128 bytes before the first pixel of a clip of this shape, T x H x W x 3."""
     room = NPY_HEADER_BYTES - len(_MAGIC) - 2
-    shape = tuple(int(side) for side in pixels.shape)
-    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".ljust(room - 1) + "\n"
-    return _MAGIC + room.to_bytes(2, "little") + header.encode() + np.ascontiguousarray(pixels).tobytes()
+    sides = tuple(int(side) for side in shape)
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {sides}, }}".ljust(room - 1) + "\n"
+    return _MAGIC + room.to_bytes(2, "little") + header.encode()
 
 
 def read_shape(header: bytes) -> tuple[int, int, int, int]:

@@ -51,6 +51,7 @@ class ClipStore:
         self._lock = threading.Lock()
         self.fps = float(Counter(kept["fps"]).most_common(1)[0][0])
         self._shape = self._check_shards()
+        self._header = shards.npy_header(self._shape)
         self.frames, self.size = self._shape[0], self._shape[1]
         content = json.dumps([kept[name] for name in _PLACES] + [self._shape], separators=(",", ":"))
         self.digest = hashlib.sha256(content.encode()).hexdigest()
@@ -65,13 +66,30 @@ class ClipStore:
         return np.flatnonzero(self._splits == split).astype(np.int64)
 
     def gather(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Copy clips into one array: uint8, B x T x H x W x 3, in the order of `indices`."""
+        """Copy clips into one array: uint8, B x T x H x W x 3, in the order of `indices`.
+
+        Raises:
+            VganError: a shard has vanished, been cut short or been overwritten since the store was opened.
+        """
         batch = np.empty((len(indices), *self._shape), np.uint8)
-        count = batch[0].size if len(indices) else 0
         for place, index in enumerate(np.asarray(indices).tolist()):
-            mapped = self._map(self._shard_names[index])
-            batch[place] = np.frombuffer(mapped, np.uint8, count, self._offsets[index]).reshape(self._shape)
+            name, offset = self._shard_names[index], self._offsets[index]
+            try:
+                batch[place] = self._clip(self._map(name), offset)
+            except (OSError, ValueError) as error:
+                raise VganError(
+                    f"the shard {self._folder / name} can no longer be read ({error}): run `vgan preprocess` again"
+                ) from None
         return batch
+
+    def _clip(self, mapped: mmap.mmap, offset: int) -> NDArray[np.uint8]:
+        # Touching a mapped file beyond its end ends the process (SIGBUS), so its size is asked for each time.
+        count = int(np.prod(self._shape))
+        if mapped.size() < offset + count:
+            raise ValueError("it is cut short")
+        if mapped[offset - len(self._header) : offset] != self._header:
+            raise ValueError("it is damaged")
+        return np.frombuffer(mapped, np.uint8, count, offset).reshape(self._shape)
 
     def _map(self, name: str) -> mmap.mmap:
         """The shard in memory; the least recently used one is let go when too many are open."""
