@@ -1,22 +1,22 @@
 """A video's frames, one after the other."""
 
-import select
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
 from vgan.video.header import VideoInfo
-from vgan.video.process import UnusableVideo, command_line, complaints, last_words, running, video_input
+from vgan.video.process import UnusableVideo, command_line, running, video_input
 
 __all__ = ["read_frames"]
 
 Frame = NDArray[np.uint8]
 
 _LONGEST_S = 10  # for which one frame is repeated; a hole of hours in a damaged recording is no footage
+_ALPHA = re.compile(r"yuva|gbrap|rgba|bgra|argb|abgr|ya\d|pal8|ayuv|vuya|uyva|rgbaf")  # pal8: its colours may have it
 
 
 def read_frames(
@@ -43,47 +43,74 @@ def read_frames(
         span: seconds of the video, from the first up to (not with) the second; None is the end.
 
     Raises:
-        UnusableVideo: no frame came, none came for `timeout_s`, or the decoder failed midway (after the frames that
-            it could decode were yielded).
+        UnusableVideo: no frame came, none came for `timeout_s`, or the file is damaged or the decoder failed midway
+            (after the frames that it could decode were yielded).
     """
     width, height = info.scaled(short_side)
     # Widened bicubic taps average whole source pixels when shrinking, so nothing aliases.
-    chain = [f"scale={width}:{height}:flags=bicubic"]
-    if fps is not None:
-        chain = [*_at_rate(fps), *chain]
+    scale = f"scale={width}:{height}:flags=bicubic{_matrix(info)}"
     output = ffmpeg.output(
         video_input(path, **_seek(span))["V:0"],
         "pipe:1",
         format="rawvideo",
         pix_fmt="rgb24",
-        vf=",".join(chain),
+        vf=",".join([*_deinterlaced(info), *_at_rate(fps), *_composited(info), *_expanded(info), scale]),
         fps_mode="passthrough",
         filter_threads=1,
     )
-    command = command_line(output, loglevel="error")
     count = 0
-    with running(command) as (process, stderr):
-        assert process.stdout is not None
+    with running(command_line(output, loglevel="warning"), path) as run:
         while True:
             frame = np.empty((height, width, 3), np.uint8)
-            if not _fill(process.stdout, frame.data.cast("B"), timeout_s):
+            try:
+                length = run.fill(frame.data.cast("B"), timeout_s)
+            except TimeoutError:
+                after = f" after {count} frames" if count else ""
+                raise UnusableVideo(f"timed out: no frame for {timeout_s:g} s{after}", lasting=False) from None
+            if length < frame.nbytes:  # part of a frame is no frame
                 break
             count += 1
             yield frame
-        code = process.wait()
-        words = last_words(complaints(stderr), path)
-    if count == 0:
-        raise UnusableVideo(f"unreadable: {words}")
-    if code != 0:
-        raise UnusableVideo(f"damaged after {count} frames: {words}")
+        failure = run.failure(count, timeout_s)
+    if failure is not None:
+        raise failure
 
 
-def _at_rate(fps: float) -> list[str]:
+def _deinterlaced(info: VideoInfo) -> list[str]:
+    """Frames that the decoder marks as interlaced become progressive, one for one; others pass as they are."""
+    planar = re.match(r"yuvj?4\d\dp", info.pixel_format) or info.pixel_format in ("nv12", "uyvy422", "yuyv422")
+    return ["bwdif=mode=send_frame:deint=interlaced"] if planar and min(info.width, info.height) >= 8 else []
+
+
+def _composited(info: VideoInfo) -> list[str]:
+    """What is transparent over black; in 16 bits, as the filter takes 255 for 255/256."""
+    if not _ALPHA.match(info.pixel_format):
+        return []
+    return [f"scale=flags=bicubic{_matrix(info)}", "format=gbrap16", "premultiply=inplace=1"]
+
+
+def _expanded(info: VideoInfo) -> list[str]:
+    """Grey in limited range as full range, which swscale takes all grey for."""
+    if not info.pixel_format.startswith("gray") or info.color_range != "tv":
+        return []
+    return ["format=gray", "lut=c0='clip((val-16)*255/219+0.5,0,255)'"]
+
+
+def _matrix(info: VideoInfo) -> str:
+    """Of colours that the file says nothing of: BT.709 for more than 576 lines or 1,280 columns, as players do."""
+    large = max(info.width, info.height) >= 1280 or min(info.width, info.height) > 576
+    untold = info.color_space == "unknown" and info.pixel_format.startswith(("yuv", "nv", "uyvy", "yuyv", "p0"))
+    return ":in_color_matrix=bt709" if large and untold else ""
+
+
+def _at_rate(fps: float | None) -> list[str]:
     """Filters that show, at every tick of the new rate, the frame that the video shows then.
 
     The filter `fps` rounds a frame's time to the nearest tick and of several takes the last, so times are moved on by
     0.4 of a tick: a frame counts for a tick if it is there a tenth of one after it, however times were rounded.
     """
+    if fps is None:
+        return []
     step = f"min(PTS-PREV_INPTS,{_LONGEST_S}/TB)"
     move = f"if(N,PREV_OUTPTS+{step},PTS+{0.4 / fps:.9f}/TB)"
     return ["settb=AVTB", f"setpts='{move}'", f"fps={fps:.9f}"]
@@ -96,17 +123,3 @@ def _seek(span: tuple[float, float | None] | None) -> dict[str, str]:
     start, end = span
     seek = {"ss": f"{start:.6f}"}
     return seek if end is None else seek | {"to": f"{end:.6f}"}
-
-
-def _fill(pipe: IO[bytes], target: memoryview, timeout_s: float) -> bool:
-    """Read until `target` is full; False at the end of the stream (a partial frame is no frame)."""
-    filled = 0
-    while filled < len(target):
-        ready, _, _ = select.select([pipe], [], [], timeout_s)
-        if not ready:
-            raise UnusableVideo(f"timed out: no frame for {timeout_s:g} s")
-        count = pipe.readinto(target[filled:])  # type: ignore[attr-defined]
-        if not count:
-            return False
-        filled += count
-    return True

@@ -76,5 +76,5 @@ def _encode(path: Path, stream: Any, frames: Frame, options: dict[str, object]) 
         command = ffmpeg.compile(output, cmd=ffmpeg_binary(), overwrite_output=True)
         done = subprocess.run(command, input=np.ascontiguousarray(frames).data, capture_output=True, check=False)
         if done.returncode != 0:
-            words = last_words(done.stderr.decode("utf-8", "replace"), path)
+            words = last_words(done.stderr, path)
             raise VganError(f"ffmpeg could not write {path}: {words}; check that the disk has room")

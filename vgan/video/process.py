@@ -1,10 +1,15 @@
-"""One run of ffmpeg: its command line, its end and its last words."""
+"""One run of ffmpeg: its command line, its limits, its end and its last words."""
 
 import fcntl
+import os
 import re
+import resource
+import select
+import signal
+import stat
 import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,66 +19,224 @@ import ffmpeg
 
 from vgan.video.binary import ffmpeg_binary
 
-__all__ = ["UnusableVideo", "command_line", "complaints", "last_words", "running", "video_input"]
+__all__ = ["MAX_PIXELS", "Run", "UnusableVideo", "check_file", "command_line", "last_words", "running", "video_input"]
 
+MAX_PIXELS = 1 << 26  # of a picture: 8192 x 8192, twice what 8K has; more is refused before memory is taken for it
+MAX_MEMORY = 4 << 30  # bytes of address space that a decoder may take
+
+# Containers that hold their own pictures. Playlists, concat scripts, image sequences, streams' descriptions and the
+# like are not among them, nor is any device or filter.
 _CONTAINERS = (
     "3gp,apng,asf,av1,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
     "rm,vc1,vvc,webm,webp_anim,wtv,yuv4mpegpipe"
 )
 _PIPE_BYTES = 1 << 20  # what Linux lets anyone ask for; several small frames, so that decoder and reader overlap
+_LINE_BYTES = 2048
+_KEPT_LINES = 200
+# Ends that say nothing of the video: another time it may be read.
+_ENDED = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGBUS}
+_PASSING = re.compile(r"Input/output error|Stale file handle|Too many open files|received signal")
+
+_GENERAL = re.compile(
+    r"^(Error opening|Error while opening|Output file|Conversion failed|At least one|Terminating|Nothing was written"
+    r"|Format \S+ det|Cannot determine format|Could not open encoder|Task finished with error|Last message repeated"
+    r"|Could not find codec parameters|Consider increasing|Error initializing|Finishing stream|Filtering and streaming"
+    r"|Error marking|Failed to inject|Error reinit|Error parsing)|Invalid data found when processing input"
+)
+_EARLY = re.compile(r"partial file|truncat|ended prematurely|unexpected end of file|end of file", re.IGNORECASE)
+_CORRUPT = re.compile(
+    r"corrupt|concealing|error while decoding|error submitting packet|decode error|invalid data found", re.IGNORECASE
+)
+_REFUSALS = {
+    r"not [oi]n whitelist": "unreadable: not a video file that holds its own pictures",
+    r"matches no streams": "no video stream (audio only?)",
+    r"Cannot allocate memory": f"decoding it takes more than {MAX_MEMORY >> 30} GiB of memory",
+    r"Picture size (\d+x\d+) exceeds": rf"a picture of \1, more than the {MAX_PIXELS // 10**6} million pixels allowed",
+}
 
 
 class UnusableVideo(Exception):  # noqa: N818 - it says what the video is
-    """A video that cannot be read, or not to its end; `reason` is a short sentence for the manifest."""
+    """A video that cannot be read, or not to its end.
 
-    def __init__(self, reason: str) -> None:
+    `reason` is a short sentence for the manifest; `lasting` says whether the same would come out another time.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.lasting = lasting
+
+
+def check_file(path: Path) -> None:
+    """Raise UnusableVideo unless `path` is a file with something in it: opening a pipe or a device could hang."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise UnusableVideo(f"unreadable: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise UnusableVideo("unreadable: not a regular file")
+    if status.st_size == 0:
+        raise UnusableVideo("empty file (0 bytes)")
 
 
 def video_input(path: Path, **options: object) -> Any:
     """The input of a command that reads a video and nothing else."""
-    return ffmpeg.input(f"file:{path}", protocol_whitelist="file", format_whitelist=_CONTAINERS, threads=1, **options)
+    return ffmpeg.input(
+        f"file:{path}",
+        protocol_whitelist="file",
+        format_whitelist=_CONTAINERS,
+        max_pixels=MAX_PIXELS,
+        threads=1,
+        **options,
+    )
 
 
 def command_line(output: Any, *, loglevel: str) -> list[str]:
-    """The command that makes `output`."""
-    output = output.global_args("-hide_banner", "-nostdin", "-loglevel", loglevel)
+    """The command that makes `output`; it says every complaint, however often."""
+    output = output.global_args("-hide_banner", "-nostdin", "-nostats", "-loglevel", f"repeat+level+{loglevel}")
     command: list[str] = ffmpeg.compile(output, cmd=ffmpeg_binary())
     return command
 
 
-@contextmanager
-def running(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """Run ffmpeg with its output on a pipe and its complaints in a file, and end it on the way out."""
-    with tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, bufsize=0)
-        assert process.stdout is not None
+class Run:
+    """One ffmpeg at work: its output, and what it complains of, in bounded memory."""
+
+    def __init__(self, process: subprocess.Popen[bytes], path: Path, notes: re.Pattern[str] | None) -> None:
+        assert process.stdout is not None and process.stderr is not None
+        self._process, self._path, self._notes = process, path, notes
+        self._stdout, self._stderr = process.stdout, process.stderr
+        self._said = True  # whether more complaints may come
+        self._line = b""
+        self.noted: list[str] = []  # the first lines that match `notes`
+        self._lines: set[str] = set()
+        self._early = self._corrupt = False
+
+    def fill(self, target: memoryview, timeout_s: float) -> int:
+        """Read until `target` is full or the output ends; returns how many bytes came.
+
+        Raises:
+            TimeoutError: `target` was not full within `timeout_s`.
+        """
+        filled, deadline = 0, time.monotonic() + timeout_s
+        while filled < len(target):
+            pipes = [self._stdout, self._stderr] if self._said else [self._stdout]
+            ready, _, _ = select.select(pipes, [], [], max(0.0, deadline - time.monotonic()))
+            if self._stderr in ready:
+                self._listen()
+            if self._stdout in ready:
+                count = self._stdout.readinto(target[filled:])  # type: ignore[attr-defined]
+                if not count:
+                    break
+                filled += count
+            elif time.monotonic() >= deadline:
+                raise TimeoutError
+        return filled
+
+    def failure(self, frames: int, timeout_s: float) -> UnusableVideo | None:
+        """Wait for the end; what went wrong, None if nothing did. `frames` is how many came."""
+        deadline = time.monotonic() + timeout_s
+        while self._said and select.select([self._stderr], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            self._listen()
         try:
-            if sys.platform == "linux":
-                fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-            yield process, stderr
-        finally:
-            process.kill()
-            process.stdout.close()
-            process.wait()
+            code = self._process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return UnusableVideo(f"timed out: the decoder did not end after {frames} frames", lasting=False)
+        after = f"after {frames} frames" if frames else "before the first frame"
+        if code < 0:
+            return UnusableVideo(f"the decoder crashed (signal {-code}) {after}", lasting=-code not in _ENDED)
+        if frames and code == 0:
+            if self._early:
+                return UnusableVideo(f"damaged: ends early, {after}")
+            return UnusableVideo("damaged: not every frame could be decoded whole") if self._corrupt else None
+        lasting = not any(_PASSING.search(line) for line in self._lines)
+        words = _telling(self._lines)
+        return UnusableVideo(f"damaged {after}: {words}" if frames else _refusal(words), lasting=lasting)
+
+    def _listen(self) -> None:
+        content = os.read(self._stderr.fileno(), 1 << 16)
+        self._said = bool(content)
+        *lines, rest = (self._line + content).split(b"\n")
+        self._line = rest[:_LINE_BYTES]
+        for line in [*lines, *([] if self._said else [self._line])]:
+            self._keep(line[:_LINE_BYTES])
+
+    def _keep(self, line: bytes) -> None:
+        level, text = _cleaned(line, self._path)
+        if self._notes is not None and self._notes.search(text) and len(self.noted) < _KEPT_LINES:
+            self.noted.append(text)
+        if not text or level in ("info", "verbose", "debug"):
+            return
+        self._early |= _EARLY.search(text) is not None
+        self._corrupt |= _CORRUPT.search(text) is not None
+        if level != "warning":
+            self._lines.add(text)
+        if len(self._lines) > 2 * _KEPT_LINES:  # which are kept does not depend on the order in which they came
+            self._lines = set(sorted(self._lines)[:_KEPT_LINES])
 
 
-def complaints(file: IO[bytes]) -> str:
-    """The end of what ffmpeg wrote into its file of complaints."""
-    size = file.seek(0, 2)
-    file.seek(max(0, size - 4096))
-    return file.read().decode("utf-8", "replace")
+@contextmanager
+def running(command: list[str], path: Path, notes: re.Pattern[str] | None = None) -> Iterator[Run]:
+    """Run ffmpeg on `path` with output and complaints on pipes and bounded memory, and end it on the way out.
+
+    Raises:
+        UnusableVideo: it cannot be started.
+    """
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+        )
+    except OSError as error:
+        raise UnusableVideo(f"ffmpeg could not be started: {error.strerror}", lasting=False) from None
+    try:
+        assert process.stdout is not None
+        if sys.platform == "linux":
+            fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+            resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
+        yield Run(process, path, notes)
+    finally:
+        process.kill()
+        for pipe in (process.stdout, process.stderr):
+            _close(pipe)
+        process.wait()
 
 
-def last_words(text: str, path: Path) -> str:
+def _close(pipe: IO[bytes] | None) -> None:
+    if pipe is not None:
+        pipe.close()
+
+
+def _cleaned(line: bytes, path: Path) -> tuple[str, str]:
+    """A line's level, and its text without contexts (they hold addresses of memory) and without the file's path."""
+    text = line.decode("utf-8", "replace").strip()
+    contexts = re.match(r"(?:\[[^]]*\] ?)*", text)
+    assert contexts is not None
+    text = text[contexts.end() :].strip()
+    address = b"file:" + os.fsencode(path)
+    for part in {address, address.split(b"\n")[-1]}:  # a name may hold an end of line
+        name = part.decode("utf-8", "replace")
+        text = text.replace(f"{name}: ", "").replace(name, "it")
+    levels = re.findall(r"\[(\w+)\]", contexts[0])
+    return levels[-1] if levels else "error", text
+
+
+def last_words(text: bytes, path: Path) -> str:
     """ffmpeg's own account of what went wrong, without addresses of memory and the file's path."""
-    general = re.compile(
-        r"^(Error opening|Output file|Conversion failed|At least one|Terminating|Nothing was written|Format \S+ det)"
-    )
-    lines = [re.sub(r"^(\[[^]]*\] )+", "", line.strip()) for line in text.splitlines()]
-    lines = [line.replace(f"file:{path}: ", "").replace(f"file:{path}", "it") for line in lines if line]
-    telling = [line for line in lines if not general.match(line)] or lines or ["ffmpeg decoded no frame"]
-    if "not on whitelist" in telling[-1]:
-        return "not a video file that holds its own pictures"
-    return telling[-1][:200]
+    return _telling({_cleaned(line, path)[1] for line in text.splitlines()})
+
+
+def _telling(lines: set[str]) -> str:
+    """One of the lines that tell most, the same whatever order ffmpeg's threads wrote them in."""
+    some = sorted(line for line in lines if line)
+    known = [line for pattern in _REFUSALS for line in some if re.search(pattern, line)]
+    telling = known or [line for line in some if not _GENERAL.search(line)] or some or ["ffmpeg decoded no frame"]
+    return telling[0][:200]
+
+
+def _refusal(words: str) -> str:
+    """The reason for which no frame came."""
+    for pattern, reason in _REFUSALS.items():
+        found = re.search(pattern, words)
+        if found is not None:
+            return found.expand(reason)
+    return f"unreadable: {words}"

@@ -1,13 +1,12 @@
 """A still picture."""
 
-import subprocess
 from pathlib import Path
 
 import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from vgan.video.process import UnusableVideo, command_line, last_words
+from vgan.video.process import MAX_PIXELS, Run, UnusableVideo, check_file, command_line, running
 
 __all__ = ["read_picture"]
 
@@ -36,7 +35,7 @@ def read_picture(path: Path, *, short_side: int | None = None, timeout_s: float 
         UnusableVideo: the file is missing, no such picture or damaged, or took longer than `timeout_s`.
     """
     demuxer = _demuxer(path)
-    picture = ffmpeg.input(f"file:{path}", format=demuxer, protocol_whitelist="file", threads=1)
+    picture = ffmpeg.input(f"file:{path}", format=demuxer, protocol_whitelist="file", max_pixels=MAX_PIXELS, threads=1)
     # Colours weighted by opacity before they are averaged, or hidden ones would shine through at the edges; in 16 bits,
     # as the filter takes 255 for 255/256.
     chain = [] if demuxer in ("jpeg_pipe", "pgm_pipe", "ppm_pipe") else ["format=gbrap16", "premultiply=inplace=1"]
@@ -45,26 +44,38 @@ def read_picture(path: Path, *, short_side: int | None = None, timeout_s: float 
     output = ffmpeg.output(
         picture["v:0"], "pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", vframes=1, vf=",".join(chain)
     )
-    command = command_line(output, loglevel="error")
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        raise UnusableVideo(f"timed out: no picture within {timeout_s:g} s") from None
-    parts = done.stdout.split(b"\n", 3)
-    if len(parts) < 4:
-        raise UnusableVideo(f"unreadable: {last_words(done.stderr.decode('utf-8', 'replace'), path)}")
-    width, height = (int(side) for side in parts[1].split())
-    return np.frombuffer(parts[3], np.uint8).reshape(height, width, 3).copy()
+    with running(command_line(output, loglevel="error"), path) as run:
+        try:
+            return _picture(run, timeout_s)
+        except TimeoutError:
+            raise UnusableVideo(f"timed out: no picture within {timeout_s:g} s", lasting=False) from None
+
+
+def _picture(run: Run, timeout_s: float) -> NDArray[np.uint8]:
+    """Read a PPM: `P6`, width and height, 255, each on a line, then the pixels."""
+    header = bytearray()
+    while header.count(b"\n") < 3:
+        byte = bytearray(1)
+        if not run.fill(memoryview(byte), timeout_s):
+            raise run.failure(0, timeout_s) or UnusableVideo("unreadable: ffmpeg decoded no picture")
+        header += byte
+    width, height = (int(side) for side in header.split()[1:3])
+    picture = np.empty((height, width, 3), np.uint8)
+    if run.fill(picture.data.cast("B"), timeout_s) < picture.nbytes:
+        raise run.failure(0, timeout_s) or UnusableVideo("unreadable: ffmpeg decoded half a picture")
+    failure = run.failure(1, timeout_s)
+    if failure is not None:
+        raise failure
+    return picture
 
 
 def _demuxer(path: Path) -> str:
+    check_file(path)
     try:
         with path.open("rb") as file:
             start = file.read(16)
     except OSError as error:
         raise UnusableVideo(f"unreadable: {error.strerror}") from None
-    if not start:
-        raise UnusableVideo("empty file (0 bytes)")
     if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
         return "webp_pipe"
     for magic, demuxer in _KINDS:
