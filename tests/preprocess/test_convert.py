@@ -122,7 +122,7 @@ def test_clips_before_the_damage_are_kept(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_decoder_that_hangs_is_tried_again_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hanging(*_: object, **__: object) -> object:
-        raise UnusableVideo("timed out: no header within 20 s")
+        raise UnusableVideo("timed out: no frame within 20 s", lasting=False)
 
     source = _source(tmp_path)
     monkeypatch.setattr(video, "probe", hanging)

@@ -65,3 +65,48 @@ def test_a_span_is_cut_to_the_frame(tmp_path: Path, suffix: str) -> None:
         first, last = round(span[0] * 25), 50 if span[1] is None else min(50, round(span[1] * 25))
         assert _numbers(path, span=span) == list(range(first, last)), span
     assert _numbers(path, span=(0.6, 1.2), fps=5.0) == [15, 20, 25]
+
+
+def test_an_edit_list_and_a_late_start_are_honoured(tmp_path: Path) -> None:
+    path = _counted(tmp_path / "video.mp4", 2)
+    ffmpeg("-ss", "0.6", "-i", path, "-c", "copy", tmp_path / "cut.mp4")  # the keyframe before it, and an edit list
+    assert _numbers(tmp_path / "cut.mp4") == list(range(15, 50))
+    assert _numbers(tmp_path / "cut.mp4", span=(0.4, 0.8)) == list(range(25, 35))
+    for suffix in ("mkv", "ts"):
+        later = tmp_path / f"later.{suffix}"
+        ffmpeg("-i", path, "-c", "copy", "-output_ts_offset", "7", later)
+        assert _numbers(later) == list(range(50))
+        assert _numbers(later, fps=5.0) == list(range(0, 50, 5))
+        assert _numbers(later, span=(0.6, 1.2)) == list(range(15, 30))
+
+
+def test_sound_that_begins_earlier_moves_no_frame(tmp_path: Path) -> None:
+    path = _counted(tmp_path / "video.mp4", 2)
+    late = tmp_path / "late.mkv"
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=3", "-itsoffset", "0.8", "-i", path, "-map", "0", "-map", "1:v", late)
+    assert _numbers(late) == list(range(50))
+    assert _numbers(late, fps=5.0) == list(range(0, 50, 5))
+    assert _numbers(late, span=(1.0, 1.4)) == list(range(5, 15))  # of the file, not of the pictures
+
+
+def test_a_hole_in_time_is_not_filled_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "hole.mkv"
+    source = f"color=size=64x48:rate=25:duration=0.4,{_GREY},settb=1/1000,setpts='(N*0.04+gte(N,5)*3600)/TB'"
+    ffmpeg("-f", "lavfi", "-i", source, "-fps_mode", "passthrough", "-enc_time_base", "1/1000", path)
+    numbers = _numbers(path, fps=25.0)
+    assert sorted(set(numbers)) == list(range(10)) and 250 <= numbers.count(4) <= 252
+    assert _numbers(path) == list(range(10))
+
+
+def test_a_last_frame_without_end_is_not_shown_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    source = f"color=size=64x48:rate=25:duration=0.4,{_GREY},setpts='(N+gte(N,9))/25/TB'"
+    ffmpeg("-f", "lavfi", "-i", source, "-fps_mode", "passthrough", "-c:v", "mjpeg", path)
+    content = bytearray(path.read_bytes())
+    table = content.index(b"stts")
+    assert [content[place + 3] for place in (table + 8, table + 12)] == [3, 8]  # three runs; the first of 8 frames
+    content[table + 32 : table + 36] = (2**31 - 1).to_bytes(4)  # the last frame's duration
+    path.write_bytes(content)
+    assert _numbers(path) == list(range(10))
+    assert _numbers(path, fps=25.0)[:10] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]
+    assert len(_numbers(path, fps=25.0)) < 300

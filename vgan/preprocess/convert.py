@@ -55,7 +55,7 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
     rows = RowBuffer()
     writer = ShardWriter(clips, key)
     counted = _Counted()
-    reason = ""
+    reason, lasting = "", True
     try:
         info = video.probe(source.path, timeout_s=params.timeout_s)
         fps = None if params.fps == "native" else float(params.fps)
@@ -64,9 +64,9 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
         )
         frames = ticking(counted.through(frames), ticks_path(clips))
         with writer:
-            reason = _store_all(frames, params, source, key, fps or info.fps, (rows, writer))
+            reason, lasting = _store_all(frames, params, source, key, fps or info.fps, (rows, writer))
     except video.UnusableVideo as error:
-        reason = error.reason
+        reason, lasting = error.reason, error.lasting
     if not len(rows) and not reason:
         few = counted.frames < params.frames
         reason = f"too short: {counted.frames} frames, a clip needs {params.frames}"
@@ -77,7 +77,7 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
         label=source.label,
         table=rows.table(),
         reason=reason,
-        lasting=not reason.startswith("timed out"),
+        lasting=lasting,
         shards=writer.files,
     )
     write_record(clips, record)
@@ -104,16 +104,19 @@ def _store_all(
     key: str,
     fps: float,
     into: tuple[RowBuffer, ShardWriter],
-) -> str:
-    """Write every candidate; returns why it ended before the video did, if so: the clips before the damage are good."""
+) -> tuple[str, bool]:
+    """Write every candidate; returns what was wrong with the video, if anything, and whether it would be another time.
+
+    The clips before the damage are good.
+    """
     try:
         for candidate in candidates(frames, params):
             _store(candidate, source, key, fps, into)
     except video.UnusableVideo as error:
-        return error.reason
+        return error.reason, error.lasting
     except cv2.error as error:
-        return f"OpenCV cannot work on it: {' '.join(str(error).split())[:200]}"
-    return ""
+        return f"OpenCV cannot work on it: {' '.join(str(error).split())[:200]}", True
+    return "", True
 
 
 def _store(candidate: Candidate, source: Source, key: str, fps: float, into: tuple[RowBuffer, ShardWriter]) -> None:

@@ -16,6 +16,7 @@ __all__ = ["read_frames"]
 Frame = NDArray[np.uint8]
 
 _LONGEST_S = 10  # for which one frame is repeated; a hole of hours in a damaged recording is no footage
+_INDEXED = ("mov,", "matroska,")
 _ALPHA = re.compile(r"yuva|gbrap|rgba|bgra|argb|abgr|ya\d|pal8|ayuv|vuya|uyva|rgbaf")  # pal8: its colours may have it
 
 
@@ -50,11 +51,13 @@ def read_frames(
     # Widened bicubic taps average whole source pixels when shrinking, so nothing aliases.
     scale = f"scale={width}:{height}:flags=bicubic{_matrix(info)}"
     output = ffmpeg.output(
-        video_input(path, **_seek(span))["V:0"],
+        video_input(path, **_seek(info, span))["V:0"],
         "pipe:1",
         format="rawvideo",
         pix_fmt="rgb24",
-        vf=",".join([*_deinterlaced(info), *_at_rate(fps), *_composited(info), *_expanded(info), scale]),
+        vf=",".join(
+            [*_trimmed(info, span), *_deinterlaced(info), *_at_rate(fps), *_composited(info), *_expanded(info), scale]
+        ),
         fps_mode="passthrough",
         filter_threads=1,
     )
@@ -116,10 +119,17 @@ def _at_rate(fps: float | None) -> list[str]:
     return ["settb=AVTB", f"setpts='{move}'", f"fps={fps:.9f}"]
 
 
-def _seek(span: tuple[float, float | None] | None) -> dict[str, str]:
-    """Options of the input; ffmpeg starts decoding at the keyframe before and drops what comes too early."""
-    if span is None:
+def _seek(info: VideoInfo, span: tuple[float, float | None] | None) -> dict[str, str]:
+    """Options of the input with which decoding starts at the keyframe before the span; where an index leads there."""
+    if span is None or not info.container.startswith(_INDEXED):
         return {}
     start, end = span
-    seek = {"ss": f"{start:.6f}"}
-    return seek if end is None else seek | {"to": f"{end:.6f}"}
+    return {"ss": f"{start:.6f}"} | ({} if end is None else {"to": f"{end:.6f}"})
+
+
+def _trimmed(info: VideoInfo, span: tuple[float, float | None] | None) -> list[str]:
+    """The filter that drops what lies outside the span, where there is no index to trust."""
+    if span is None or info.container.startswith(_INDEXED):
+        return []
+    start, end = span
+    return [f"trim=start={start:.6f}" + ("" if end is None else f":end={end:.6f}")]

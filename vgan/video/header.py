@@ -14,8 +14,8 @@ __all__ = ["VideoInfo", "probe"]
 _UNKNOWN_FPS = 25.0
 _MAX_ASPECT = 32  # a longer picture, made 240 lines high, would be a strip of over 7,680 pixels
 _HEADER_BYTES = 1 << 16
-# Lines of ffmpeg's account that are read: the file's duration, its streams, and what the filter `showinfo` says.
-_NOTES = re.compile(r"^Duration: |^Stream #0:\d+.*: Video: .* fps|fmt:\w+ .*\bi:[PTB] |^color_range:")
+# Lines of ffmpeg's account that are read: the file's kind, its duration, its streams, and what `showinfo` says.
+_NOTES = re.compile(r"^Input #0, |^Duration: |^Stream #0:\d+.*: Video: .* fps|fmt:\w+ .*\bi:[PTB] |^color_range:")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class VideoInfo:
     pixel_format: str = ""  # ffmpeg's name of it, empty if unknown
     color_range: str = "unknown"  # tv (limited), pc (full)
     color_space: str = "unknown"  # bt709, smpte170m, ...
+    container: str = ""  # ffmpeg's names of it
 
     def scaled(self, short_side: int | None) -> tuple[int, int]:
         """Width and height with the shorter side at most `short_side`, aspect kept, never enlarged."""
@@ -82,6 +83,7 @@ def _described(text: str, notes: list[str]) -> VideoInfo:
     if max(width, height) > _MAX_ASPECT * min(width, height):
         raise UnusableVideo(f"a picture of {width}x{height}: one side is over {_MAX_ASPECT} times the other")
     shown = next((note for note in notes if "fmt:" in note), "")
+    kind = next((note for note in notes if note.startswith("Input #0, ")), "")
     colours = next((note for note in notes if note.startswith("color_range:")), "")
     return VideoInfo(
         width=width,
@@ -91,6 +93,7 @@ def _described(text: str, notes: list[str]) -> VideoInfo:
         pixel_format=_word("fmt", shown),
         color_range=_word("color_range", colours) or "unknown",
         color_space=_word("color_space", colours) or "unknown",
+        container=kind.removeprefix("Input #0, ").split(", from ")[0],
     )
 
 
