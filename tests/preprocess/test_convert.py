@@ -1,5 +1,6 @@
 """One video to shards and record."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -52,6 +53,24 @@ def test_videos_are_brought_to_the_rate_asked_for(tmp_path: Path) -> None:
     assert [row.start for row in slow.rows] == [0, 8, 16, 24] and {row.fps for row in slow.rows} == {5.0}
     assert [row.start for row in native.rows] == [0, 16, 32, 48, 64] and {row.fps for row in native.rows} == {10.0}
     assert video_key(source, "1234", params(fps=5)) != video_key(source, "1234", params())
+
+
+def test_only_the_seconds_asked_for_are_used(tmp_path: Path) -> None:
+    whole = _source(tmp_path, 80)  # 8 s
+    part = replace(whole, start_s=2.0, end_s=4.4)
+    section = params(stabilizer="none")
+    result = convert(part, KEY, section, tmp_path / "clips")
+    assert [row.start for row in result.rows] == [0, 8]  # 24 frames
+    manifest.write(tmp_path / "clips", result.rows)
+    everything = convert(whole, KEY, params(stabilizer="none", stride=4), tmp_path / "all")
+    manifest.write(tmp_path / "all", everything.rows)
+    same = [row.start for row in everything.rows].index(20)
+    clip = ClipStore(tmp_path / "clips").gather(np.array([0]))
+    np.testing.assert_array_equal(clip, ClipStore(tmp_path / "all").gather(np.array([same])))
+    late = convert(replace(whole, start_s=9.0), KEY, section, tmp_path / "late")
+    assert late.failed and late.reason == "splits.csv takes it from 9 s on, it has 8 s"
+    short = convert(replace(whole, start_s=7.0), KEY, section, tmp_path / "short")
+    assert short.reason == "too short: 10 frames, a clip needs 16"
 
 
 def test_record_gives_back_what_was_found(tmp_path: Path) -> None:
@@ -141,11 +160,14 @@ def test_key_stands_for_all_that_shapes_the_clips(tmp_path: Path) -> None:
     others = [
         video_key(source, "1235", params()),
         video_key(Source(tmp_path / "y.mp4", "y.mp4", ""), "1234", params()),
+        video_key(Source(tmp_path / "x.mp4", "x.mp4", "a"), "1234", params()),
+        video_key(Source(tmp_path / "x.mp4", "x.mp4", "", 1.0), "1234", params()),
+        video_key(Source(tmp_path / "x.mp4", "x.mp4", "", 0.0, 1.0), "1234", params()),
         video_key(source, "1234", params(stride=9)),
         video_key(source, "1234", params(stabilizer="none")),
         video_key(source, "1234", params(max_filled_share=0.4)),
     ]
-    assert len({key, *others}) == 6
+    assert len({key, *others}) == 9
 
 
 def test_only_code_that_sees_no_pixels_is_left_out_of_the_key() -> None:

@@ -1,4 +1,4 @@
-"""Which files count as videos, how they are labelled, and what splits.csv may say."""
+"""Which files count as videos, and how they are labelled."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vgan.errors import VganError
-from vgan.preprocess.sources import Wish, find_sources, read_splits
+from vgan.preprocess.sources import find_sources
 
 
 def _lay(raw: Path, *names: str) -> None:
@@ -48,46 +48,3 @@ def test_name_that_is_no_utf8_is_shown_with_escapes(tmp_path: Path) -> None:
         pass
     (source,) = find_sources(tmp_path)
     assert source.name == "caf\\xe9.mp4" and source.path.exists()
-
-
-def test_splits_are_read(tmp_path: Path) -> None:
-    _lay(tmp_path, "a/x.mp4", "a/y.mp4", "z.mp4")
-    (tmp_path / "splits.csv").write_text(
-        "\ufeffpath, group ,split\r\na/x.mp4,anna,test\n./a/y.mp4,anna,\n", encoding="utf-8"
-    )
-    wishes = read_splits(tmp_path, find_sources(tmp_path))
-    assert wishes == {"a/x.mp4": Wish("anna", "test"), "a/y.mp4": Wish("anna", "")}
-
-
-def test_splits_are_not_needed_and_columns_neither(tmp_path: Path) -> None:
-    _lay(tmp_path, "a,b.mp4")
-    sources = find_sources(tmp_path)
-    assert read_splits(tmp_path, sources) == {}
-    (tmp_path / "splits.csv").write_text('split,path\ntrain,"a,b.mp4"\n')
-    assert read_splits(tmp_path, sources) == {"a,b.mp4": Wish("", "train")}
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("path,split\nx.mp4,train\ngone.mp4,test\n", "line 3: expected a video below .*, got 'gone.mp4'"),
-        ("path,split\nx.mp4,val\n", "line 2: expected the split train, test or nothing, got 'val'"),
-        ("path,split\nx.mp4,test\nx.mp4,test\n", "line 3: 'x.mp4' was named before"),
-        ("file,split\nx.mp4,test\n", "expected the columns path, group, split"),
-        ("path,person\nx.mp4,anna\n", "expected the columns path, group, split"),
-        ("", "expected the columns path, group, split"),
-        ("path,split\nx.mp4,test,anna\n", "line 2: more values than columns"),
-    ],
-)
-def test_bad_splits_are_told_with_their_line(tmp_path: Path, text: str, told: str) -> None:
-    _lay(tmp_path, "x.mp4")
-    (tmp_path / "splits.csv").write_text(text)
-    with pytest.raises(VganError, match=told):
-        read_splits(tmp_path, find_sources(tmp_path))
-
-
-def test_splits_that_are_no_text_are_told(tmp_path: Path) -> None:
-    _lay(tmp_path, "x.mp4")
-    (tmp_path / "splits.csv").write_bytes(b"path\n\xff\xfe\n")
-    with pytest.raises(VganError, match="UTF-8"):
-        read_splits(tmp_path, find_sources(tmp_path))

@@ -154,6 +154,16 @@ def test_splits_csv_wins(raw: Path, tmp_path: Path) -> None:
         stage.run(params(), raw, tmp_path / "clips", workers=1)
 
 
+def test_splits_csv_gives_labels_and_times_from_any_folder(raw: Path, tmp_path: Path) -> None:
+    stage.run(params(), raw, tmp_path / "clips", workers=1)
+    (raw / "a/splits.csv").write_text("path,label,start_s,end_s\none.mp4,Über,0.32,1.28\n")
+    summary = stage.run(params(), raw, tmp_path / "clips", workers=1)
+    assert summary.new == 1
+    rows = [row for row in manifest.read(tmp_path / "clips") if row.start >= 0]
+    assert [(row.start, row.label) for row in rows if row.source == "a/one.mp4"] == [(0, "Über"), (8, "Über")]
+    assert {row.label for row in rows if row.source != "a/one.mp4"} == {"a", "b"}
+
+
 def test_copies_of_a_video_are_never_on_both_sides(raw: Path, tmp_path: Path) -> None:
     for number in range(6):
         shutil.copy(raw / "a/one.mp4", raw / f"copy{number}.mp4")

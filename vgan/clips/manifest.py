@@ -27,8 +27,8 @@ class ClipRow:
 
     id: str  # <key>-<start>; the key stands for the video and all that shapes its clips
     source: str  # posix path below data/raw
-    start: int = -1  # first frame
-    label: str = ""  # the folder that the video lies in
+    start: int = -1  # first frame, counted from the video's beginning or from start_s in splits.csv
+    label: str = ""  # the folder that the video lies in, or what splits.csv says
     group: str = ""  # videos that belong together; all of a group is train, or all is test
     split: str = ""  # train, test, or empty where not kept
     fps: float = _UNKNOWN

@@ -19,8 +19,8 @@ from vgan.clips.manifest import ClipRow
 from vgan.clips.store import MIN_CLIPS
 from vgan.config import PreprocessParams
 from vgan.preprocess.records import Record
-from vgan.preprocess.sources import Wish
 from vgan.preprocess.splits import GAP, SPLITS, TEST, split_by_group, split_by_time
+from vgan.preprocess.wishes import Wish
 
 __all__ = ["Candidates", "Video", "choose_splits", "groups_of", "manifest_tables"]
 

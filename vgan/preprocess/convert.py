@@ -24,16 +24,17 @@ __all__ = ["convert", "ticks_path", "video_key"]
 # Everything else shapes pixels, or which candidates there are.
 _ONLY_MANIFEST = {"test_by", "test_share", "max_failed_share", "timeout_s", "engine", "scheduler"}
 # Modules of this room that see records only, never pixels: a test holds that nothing here imports them.
-_NO_PIXELS = {"assemble.py", "digests.py", "splits.py", "stage.py", "summary.py"}
+_NO_PIXELS = {"assemble.py", "digests.py", "splits.py", "stage.py", "summary.py", "wishes.py"}
 
 
 def video_key(source: Source, digest: str, params: PreprocessParams) -> str:
-    """16 hex digits that stand for a video's content and name, the parameters and the code that shape its clips.
+    """16 hex digits that stand for a video's content, what splits.csv says of it, the parameters and the code.
 
-    The name is in it, so that two files of one content have clips of their own.
+    The name is in it, so that two files of one content have clips of their own; the label, as shards name it.
     """
     shaping = params.model_dump(exclude=_ONLY_MANIFEST)
-    parts = [digest, source.name, json.dumps(shaping, sort_keys=True), _code_digest()]
+    known = json.dumps([source.name, source.label, source.start_s, source.end_s])
+    parts = [digest, known, json.dumps(shaping, sort_keys=True), _code_digest()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -58,9 +59,16 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
     reason, lasting = "", True
     try:
         info = video.probe(source.path, timeout_s=params.timeout_s)
+        if info.duration_s is not None and source.start_s >= info.duration_s:
+            raise video.UnusableVideo(f"splits.csv takes it from {source.start_s:g} s on, it has {info.duration_s:g} s")
         fps = None if params.fps == "native" else float(params.fps)
         frames = video.read_frames(
-            source.path, info, short_side=decoding_side(params), timeout_s=params.timeout_s, fps=fps
+            source.path,
+            info,
+            short_side=decoding_side(params),
+            timeout_s=params.timeout_s,
+            fps=fps,
+            span=None if (source.start_s, source.end_s) == (0.0, None) else (source.start_s, source.end_s),
         )
         frames = ticking(counted.through(frames), ticks_path(clips))
         with writer:

@@ -1,23 +1,23 @@
-"""Which videos lie in data/raw, and what is known of them."""
+"""Which videos lie in data/raw."""
 
-import csv
 import os
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vgan.errors import VganError
 
-__all__ = ["SPLITS", "Source", "Wish", "find_sources", "read_splits"]
+__all__ = ["STILLS", "VIDEOS", "Source", "as_text", "find_sources", "tables", "walk"]
 
-SPLITS = "splits.csv"
 # fmt: off
-_SUFFIXES = frozenset((
+VIDEOS = frozenset((
     ".3g2", ".3gp", ".264", ".265", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv",
     ".gif", ".h264", ".h265", ".hevc", ".ivf", ".m2ts", ".m2v", ".m4v", ".mj2", ".mjpeg",
     ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut",
     ".obu", ".ogv", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m",
 ))
 # fmt: on
+STILLS = frozenset((".jpeg", ".jpg", ".png", ".webp"))
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,9 @@ class Source:
 
     path: Path
     name: str  # posix
-    label: str  # the folder it lies in, empty at the top
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What splits.csv says of a video; empty where it says nothing."""
-
-    group: str
-    split: str
+    label: str  # the folder it lies in, empty at the top; or what splits.csv says
+    start_s: float = 0.0  # of the video, what is used
+    end_s: float | None = None  # None: to the end
 
 
 def find_sources(raw: Path) -> list[Source]:
@@ -44,64 +38,43 @@ def find_sources(raw: Path) -> list[Source]:
         VganError: there is none.
     """
     sources = []
-    seen: set[str] = set()
-    for folder, folders, files in os.walk(raw, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for file in files:
-            path = Path(folder, file)
-            if not file.startswith(".") and path.suffix.lower() in _SUFFIXES:
-                relative = path.relative_to(raw)
-                sources.append(Source(path=path, name=_shown(relative.as_posix()), label=_shown(relative.parent.name)))
+    for path in walk(raw, VIDEOS):
+        relative = path.relative_to(raw)
+        sources.append(Source(path=path, name=as_text(relative.as_posix()), label=as_text(relative.parent.name)))
     if not sources:
         raise VganError(f"expected videos in {raw}, found none: put some there or run `vgan demo-footage`")
     return sorted(sources, key=lambda source: source.name)
 
 
-def _shown(name: str) -> str:
-    """`name` with any bytes that are no UTF-8 written out: Parquet and JSON hold no others."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def walk(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """Every file below `folder` with one of the `suffixes` (in lower case), folder by folder, each in order of name.
 
-
-def read_splits(raw: Path, sources: list[Source]) -> dict[str, Wish]:
-    """What `raw`/splits.csv (columns path, and group or split or both) wishes, by source name; empty without a file.
-
-    Raises:
-        VganError: a column is missing or unknown, a path names no video or comes twice, a split is neither train nor
-            test.
+    Hidden files and folders are passed over; links are followed, but not in circles.
     """
-    path = raw / SPLITS
-    if not path.exists():
-        return {}
-    known = {source.name for source in sources}
-    wishes: dict[str, Wish] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="more", restval="")
-            columns = [column.strip() for column in reader.fieldnames or []]
-            reader.fieldnames = columns
-            if "path" not in columns or not set(columns) <= {"path", "group", "split"}:
-                raise VganError(f"{path}: expected the columns path, group, split (path at least), got {columns}")
-            for line in reader:
-                name, wish = _wish(line, f"{path}, line {reader.line_num}")
-                if name not in known:
-                    raise VganError(f"{path}, line {reader.line_num}: expected a video below {raw}, got {name!r}")
-                if name in wishes:
-                    raise VganError(f"{path}, line {reader.line_num}: {name!r} was named before: keep one line for it")
-                wishes[name] = wish
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise VganError(f"{path} cannot be read as comma-separated UTF-8 text: {error}") from None
-    return wishes
+    for path, files in _folders(folder):
+        yield from (path / file for file in files if os.path.splitext(file)[1].lower() in suffixes)
 
 
-def _wish(line: dict[str, str], place: str) -> tuple[str, Wish]:
-    if "more" in line:
-        raise VganError(f"{place}: more values than columns; quote a path that holds a comma")
-    wish = Wish(group=line.get("group", "").strip(), split=line.get("split", "").strip())
-    if wish.split not in ("", "train", "test"):
-        raise VganError(f"{place}: expected the split train, test or nothing, got {wish.split!r}")
-    return Path(line["path"].strip()).as_posix(), wish
+def tables(folder: Path, name: str) -> Iterator[Path]:
+    """Every file called `name` below `folder`, the nearest first."""
+    for path, files in _folders(folder):
+        if name in files:
+            yield path / name
+
+
+def _folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder with the files in it, in order of name."""
+    seen: set[str] = set()
+    for path, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(path)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield Path(path), sorted(name for name in files if not name.startswith("."))
+
+
+def as_text(name: str) -> str:
+    """`name` with any bytes that are no UTF-8 written out: Parquet, JSON and splits.csv hold no others."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

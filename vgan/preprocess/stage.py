@@ -18,9 +18,10 @@ from vgan.preprocess.assemble import Candidates, Video, choose_splits, groups_of
 from vgan.preprocess.convert import convert, ticks_path, video_key
 from vgan.preprocess.digests import digests, index_path
 from vgan.preprocess.records import SCHEMA, Record, load_record, record_path, write_record
-from vgan.preprocess.sources import Source, find_sources, read_splits
+from vgan.preprocess.sources import Source, find_sources
 from vgan.preprocess.summary import Summary
 from vgan.preprocess.ticks import shown
+from vgan.preprocess.wishes import applied, read_splits
 from vgan.progress import Progress
 
 __all__ = ["run"]
@@ -44,7 +45,8 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
     with _alone(clips):
         remove_partial(clips)
         sources = find_sources(raw)
-        wishes = read_splits(raw, sources)
+        wishes = read_splits(raw, (source.name for source in sources))
+        sources = applied(sources, wishes)
         contents = digests(sources, index_path(clips), workers)
         keys = [video_key(source, content, params) for source, content in zip(sources, contents, strict=True)]
         done = {key: record for key in keys if (record := load_record(clips, key)) is not None and record.lasting}
