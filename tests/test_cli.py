@@ -36,7 +36,7 @@ def edit(project: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-@pytest.mark.parametrize("command", ["demo-footage", "preset", "preprocess", "train", "evaluate", "sample"])
+@pytest.mark.parametrize("command", ["demo-footage", "import", "preset", "preprocess", "train", "evaluate", "sample"])
 def test_every_command_explains_itself_with_an_example(tmp_path: Path, command: str) -> None:
     answer = vgan(tmp_path, command, "--help")
     assert answer.returncode == 0
@@ -159,3 +159,15 @@ time.sleep(300)
     while Path(f"/proc/{stage}").exists() and time.monotonic() < until:
         time.sleep(0.05)
     assert not Path(f"/proc/{stage}").exists()
+
+
+def test_an_import_says_what_it_brought_and_fails_with_a_sentence(project: Path) -> None:
+    (project / "mine/dance").mkdir(parents=True)
+    (project / "mine/dance/x.mp4").write_bytes(b"video")
+    answer = vgan(project, "import", "folder", "mine")
+    assert answer.returncode == 0 and "folder: 1 files in data/raw (1 new, 0 there already)" in answer.stdout
+    assert (project / "data/raw/dance/x.mp4").read_bytes() == b"video"
+    answer = vgan(project, "import", "foldr", "mine")
+    assert (answer.returncode, answer.stdout) == (2, "") and "did you mean folder?" in answer.stderr
+    answer = vgan(project, "import", "ucf101", "mine", "--split", "4")
+    assert answer.returncode == 2 and "Traceback" not in answer.stderr

@@ -4,22 +4,29 @@ A kill at any moment leaves either the old file or the new one, and at most a `.
 `remove_partial` clears away.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["open_atomic", "remove_partial", "write_bytes", "write_text"]
+__all__ = ["open_atomic", "remove_partial", "sync_folder", "write_bytes", "write_text"]
 
 _SUFFIX = ".partial"
+_LONGEST_NAME = 255  # bytes, of file systems
 
 
 @contextmanager
-def open_atomic(path: Path) -> Iterator[BinaryIO]:
-    """Open `path` for writing; it appears under its name only when the block ends without an exception."""
+def open_atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+    """Open `path` for writing; it appears under its name only when the block ends without an exception.
+
+    With `sync` off a power cut may still take the name (never part of the content) until `sync_folder`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    end = f".{os.getpid()}{_SUFFIX}"
+    name = path.name if len(os.fsencode(path.name)) < _LONGEST_NAME - len(end) else _short(path.name)
+    partial = path.with_name(f".{name}{end}")
     try:
         with partial.open("wb") as file:
             yield file
@@ -28,7 +35,12 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
+
+
+def _short(name: str) -> str:
+    return hashlib.sha256(os.fsencode(name)).hexdigest()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -48,8 +60,8 @@ def remove_partial(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    # Without this a power cut can lose the rename although the file's own bytes are safe.
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's names to disk: a power cut can lose a rename although the file's own bytes are safe."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -37,6 +37,20 @@ _GENERATOR = _MODELS / "generator.safetensors"
 _METRICS = Path("metrics")
 _SAMPLES = Path("samples")
 _RUN_FILE = Path("run.json")
+_IMPORT_EXAMPLES = """Examples: `vgan import folder ~/videos`: any tree of videos; a video's label is its folder.
+
+`vgan import ucf101 UCF-101 --lists ucfTrainTestlist --split 1`
+
+`vgan import hmdb51 hmdb51 --lists testTrainMulti_7030_splits --split 2` (class folders, unpacked)
+
+`vgan import kinetics400 k400 --lists annotations --link`: cut videos (ID_000010_000020.mp4) or whole ones (ID.mp4).
+
+`vgan import sports1m videos --lists sports-1m-dataset --into data/raw/sports1m`
+
+`vgan import lsun lsun/bedroom_train_lmdb`: pictures, kept as stills; or folders of pictures.
+
+`vgan import webdataset shards --max-skipped-share 0.01`: tars as video2dataset writes them.
+"""
 _PRESETS = Path(__file__).resolve().parent.parent / "presets"
 
 
@@ -54,6 +68,37 @@ def demo_footage(
         size = f"{video.width}×{video.height}"
         table.add_row(str(path.relative_to(into)), size, str(video.frames), f"{video.fps:g}", video.shows)
     _console().print(table)
+
+
+@app.command("import", epilog=_IMPORT_EXAMPLES)
+def import_(
+    kind: Annotated[str, typer.Argument(help="folder, ucf101, hmdb51, kinetics400, sports1m, lsun or webdataset.")],
+    src: Annotated[Path, typer.Argument(help="Folder with the data set as it was downloaded and unpacked.")],
+    into: Annotated[Path, typer.Option(help="Folder to lay the videos into, data/raw or one below it.")] = _RAW,
+    link: Annotated[bool, typer.Option("--link/--copy", help="Symbolic links instead of copies.")] = False,
+    split: Annotated[int | None, typer.Option(min=1, max=3, help="Official split of ucf101 or hmdb51.  [1]")] = None,
+    lists: Annotated[Path | None, typer.Option(help="The data set's lists, where they lie elsewhere.")] = None,
+    max_skipped_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Fail where more than this share of what is listed is absent or not usable. Without it, absent videos "
+            "are no failure, and half of the others may be unusable.",
+        ),
+    ] = None,
+) -> None:
+    """Lay a data set's videos into data/raw, with its labels, groups, official split and time ranges.
+
+    What the lists say goes to splits.csv there; lines of your own in it stay. Files that lie there already are left
+    alone, so an import that was interrupted goes on when it is started again. What was passed over is summed up, and
+    listed with its reason in .import/KIND-skipped.csv there.
+    """
+    from vgan.importers.run import Request, import_footage
+
+    request = Request(kind, src, into, link=link, split=split, lists=lists, max_skipped_share=max_skipped_share)
+    typer.echo(str(import_footage(request)))
+    typer.echo(f"`dvc add {_RAW}` puts it under version control, `dvc repro` makes clips of it")
 
 
 @app.command(epilog="Examples: `vgan preset paper`; `vgan preset demo --force`.")
