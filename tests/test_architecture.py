@@ -36,8 +36,19 @@ PLACES = {
 
 # A room may import those to its left, and itself.
 ORDER = [
-    "video", "clips", "preprocess", "importers", "models", "train", "evaluate", "sample", "tracking", "registry", "cli",
-]  # fmt: skip
+    "video",
+    "clips",
+    "preprocess",
+    "importers",
+    "models",
+    "train",
+    "evaluate",
+    "given",
+    "sample",
+    "tracking",
+    "registry",
+    "cli",
+]
 
 
 def name_of(path: Path) -> str:

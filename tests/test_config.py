@@ -113,6 +113,38 @@ def test_a_wrong_value_is_one_line_with_key_path_expected_and_got(path: str, val
     assert message(changed(path, value)) == sentence
 
 
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"latent_dim": 0}, "train.latent_dim: expected at least 1 with generator: two_stream, got 0"),
+        (
+            {"generator": "content_motion", "context": 32},
+            "train.context: expected less than preprocess.frames = 32, got 32",
+        ),
+        (
+            {"generator": "content_motion", "context": 20, "show_condition": False},
+            "train.context: expected to leave a multiple of 16 frames where show_condition is false, got 20 of "
+            "preprocess.frames = 32",
+        ),
+    ],
+)
+def test_a_generator_needs_what_it_is_made_from(values: dict[str, object], sentence: str) -> None:
+    content = deepcopy(DEMO)
+    content["train"] |= values
+    text = StringIO()
+    YAML(typ="safe", pure=True).dump(content, text)
+    assert message(text.getvalue()) == f"params.yaml: {sentence}"
+
+
+def test_conditional_generators_may_do_without_noise() -> None:
+    for generator in ("future", "content_motion"):
+        content = deepcopy(DEMO)
+        content["train"] |= {"generator": generator, "latent_dim": 0}
+        text = StringIO()
+        YAML(typ="safe", pure=True).dump(content, text)
+        assert parse(text.getvalue(), "params.yaml").train.generator == generator
+
+
 def test_a_missing_key_is_named() -> None:
     text = "\n".join(line for line in (ROOT / "params.yaml").read_text().splitlines() if "channels:" not in line)
     assert message(text) == "params.yaml: train.channels: expected a value, the key is missing"

@@ -171,13 +171,29 @@ def evaluate() -> None:
     _register(params, {name: value for name, value in result.items() if name != "protocol"})
 
 
-@app.command(epilog="Example: `vgan sample` (the number of videos and the seed are in params.yaml).")
-def sample() -> None:
-    """Generate videos into samples/: single ones, an animated grid, and the streams of some."""
+@app.command(
+    epilog="Examples: `vgan sample` (the number of videos and the seed are in params.yaml); "
+    "`vgan sample --image beach.jpg --image golf.png --into futures`."
+)
+def sample(
+    image: Annotated[
+        list[Path] | None, typer.Option(help="Picture for a conditional generator to go on from; may be repeated.")
+    ] = None,
+    clip: Annotated[
+        list[Path] | None,
+        typer.Option(help="Video whose first frames it is to go on from, steady as clips are; may be repeated."),
+    ] = None,
+    into: Annotated[Path, typer.Option(help="Folder to write; what was in it goes.")] = _SAMPLES,
+) -> None:
+    """Generate videos into samples/: single ones, an animated grid, and the streams of some.
+
+    A conditional generator goes on from held-out clips unless it is given pictures or clips. content_motion takes both
+    at once: the look of the picture, the motion of the clip.
+    """
     params = _params()
     from vgan.sample import run
 
-    for path in run(params.sample, _GENERATOR, _SAMPLES):
+    for path in run(params.sample, _GENERATOR, into, clips=_CLIPS, images=image or [], videos=clip or []):
         typer.echo(str(path))
 
 

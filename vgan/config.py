@@ -103,9 +103,13 @@ class TrainParams(_Section):
     """Clips to checkpoints."""
 
     seed: _Seed
-    generator: Literal["two_stream", "one_stream"]
+    generator: Literal["two_stream", "one_stream", "future", "content_motion"]
     channels: Annotated[int, Field(ge=1)]  # width of the widest-resolution hidden layer; 64 in the paper
-    latent_dim: _Count
+    latent_dim: Annotated[int, Field(ge=0)]  # 0: a conditional generator makes one future of what it is given
+    context: _Count  # frames of a clip that content_motion is given; it makes the others
+    image_only_share: _Share  # of the clips, of which content_motion is given a picture alone
+    first_frame_weight: _NotNegative  # of the first frame's L1 distance from the picture that future is given
+    show_condition: bool  # to the discriminator: it sees the given frames before the generated ones
     upsampling: Literal["transposed", "resized"]  # resized: the generator's kernels cannot draw a checkerboard
     discriminator_norm: Literal["batch", "spectral", "none"]  # spectral: spectrally normalised convolutions
     frame_discriminator: Annotated[int, Field(ge=0)]  # frames that a second discriminator judges singly; 0: none
@@ -162,6 +166,8 @@ class TrainParams(_Section):
                 "train.decay_steps: expected decay_start + decay_steps to be at least train.steps = "
                 f"{self.steps}, because then the rates are 0, got {self.decay_start} + {self.decay_steps}"
             )
+        if self.generator in ("two_stream", "one_stream") and self.latent_dim == 0:
+            raise ValueError(f"train.latent_dim: expected at least 1 with generator: {self.generator}, got 0")
         return self
 
 
@@ -204,6 +210,20 @@ class Params(_Section):
         if self.sample.streams > self.sample.count:
             raise ValueError(
                 f"sample.streams: expected at most sample.count = {self.sample.count}, got {self.sample.streams}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_follows_the_context(self) -> "Params":
+        train, frames = self.train, self.preprocess.frames
+        if train.generator != "content_motion":
+            return self
+        if train.context >= frames:
+            raise ValueError(f"train.context: expected less than preprocess.frames = {frames}, got {train.context}")
+        if not train.show_condition and (frames - train.context) % 16:
+            raise ValueError(
+                "train.context: expected to leave a multiple of 16 frames where show_condition is false, got "
+                f"{train.context} of preprocess.frames = {frames}"
             )
         return self
 

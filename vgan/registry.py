@@ -81,7 +81,9 @@ def _create_version(client: "MlflowClient", name: str, *, run_id: str, generator
     info = load_generator(generator)[1]
     package = Path(__file__).parent
     video = TensorSpec(np.dtype("uint8"), (-1, info.frames, info.size, info.size, 3))
+    given = TensorSpec(np.dtype("uint8"), (-1, info.context, info.size, info.size, 3))
     signature = ModelSignature(
+        inputs=Schema([given]) if info.context else None,
         outputs=Schema([video]),
         params=ParamSchema([ParamSpec("n", "long", 1), ParamSpec("seed", "long", 0)]),
     )

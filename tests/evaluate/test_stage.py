@@ -1,15 +1,17 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from tests.evaluate.clips import moving_blobs, write_clips
-from tests.evaluate.generators import lively_generator
+from tests.evaluate.generators import CONTEXT, lively_generator
 from vgan.clips.store import MIN_CLIPS
 from vgan.config import EvaluateParams
 from vgan.errors import VganError
@@ -17,6 +19,7 @@ from vgan.evaluate import features
 from vgan.evaluate.distances import frechet, mean_distance, principal_directions
 from vgan.evaluate.motion import moving_share
 from vgan.evaluate.stage import run
+from vgan.models.conditions import Conditions
 from vgan.models.generator import generate
 from vgan.models.weights import GeneratorInfo, save_generator
 
@@ -28,7 +31,8 @@ def _generator(path: Path, kind: str = "two_stream", frames: int = 16) -> Path:
     info = GeneratorInfo(
         generator=kind, channels=2, latent_dim=5, frames=frames, size=32, fps=25.0, step=7, clips_digest="none"
     )
-    save_generator(path, lively_generator(kind, frames=frames), info)
+    network = lively_generator(kind, frames=frames)
+    save_generator(path, network, replace(info, context=network.context))
     return path
 
 
@@ -153,6 +157,42 @@ def test_one_stream_has_no_mask_and_small_sets_give_fewer_directions(tmp_path: P
     assert result["mask"] is None
     assert result["protocol"]["clips"] == {"generated": 8, "held_out": 9, "reference": 8, "train": 8}
     assert result["protocol"]["directions"] == MIN_CLIPS // 2
+
+
+def test_a_conditional_generator_goes_on_from_held_out_clips_and_for_train_from_train(tmp_path: Path) -> None:
+    """All 8 held-out clips and all 16 training clips are in the sets, whatever the lot."""
+    held_out, trained = moving_blobs(8, 1), moving_blobs(16, 0)
+    write_clips(tmp_path / "clips", trained, held_out)
+    params = _PARAMS.model_copy(update={"samples": 99, "directions": 3})
+    path = _generator(tmp_path / "g", "content_motion")
+    result: Any = run(params, tmp_path / "clips", path, tmp_path / "metrics")
+    assert result["protocol"]["clips"] == dict.fromkeys(
+        ["generated", "generated_from_train", "held_out", "reference", "train"], 8
+    )
+    assert result["protocol"]["given_frames"] == CONTEXT
+    picture = cv2.imread(str(tmp_path / "metrics/real_vs_generated.png"), cv2.IMREAD_COLOR_RGB)
+    assert picture is not None
+    side = 6 * 64 + 5 * 2
+    top = picture.shape[0] - side
+    real, generated = picture[top:, :side], picture[top:, -side:]
+    assert np.array_equal(real[:, :64], generated[:, :64])  # first frames: what is given
+    assert not np.array_equal(real[:, -64:], generated[:, -64:])
+    network = lively_generator("content_motion")
+    places = [next(i for i in range(8) if np.array_equal(_shown(real, row), held_out[i, 0])) for row in range(6)]
+    given = Conditions(torch.from_numpy(held_out[places][:, :CONTEXT]))
+    videos = torch.cat(list(generate(network, 6, params.seed, 8, given))).numpy()
+    for row, video in enumerate(videos):
+        assert np.array_equal(_shown(generated, row, column=5), video[-1])
+    assert set(result["diversity"]) == {"generated", "held_out", "train", "ratio"}
+    assert 0 < result["mask"]["mean"] < 1
+    distances = result["frechet_transnetv2"]
+    assert distances["model"] != distances["model_to_train"] and min(distances.values()) > 0
+
+
+def _shown(half: NDArray[np.uint8], row: int, column: int = 0) -> NDArray[np.uint8]:
+    """The frame in a row and column of one half of the picture, where 32 pixels are shown as 64."""
+    frame: NDArray[np.uint8] = half[row * 66 : row * 66 + 64 : 2, column * 66 : column * 66 + 64 : 2]
+    return frame
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,12 @@ def test_spectral_norm_takes_the_place_of_batch_norm() -> None:
     video = torch.randn(2, 3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
     shapes = [[feature.shape for feature in network.features(video)] for network in (batch, spectral)]
     assert shapes[0] == shapes[1] and spectral(video).shape == (2, 2)
+
+
+def test_no_norm_judges_each_clip_alone() -> None:
+    network = Discriminator(channels=4, frames=16, size=16, norm="none")
+    kinds = [[type(layer) for layer in block] for block in network.layers]  # type: ignore[attr-defined]
+    assert kinds == [[nn.Conv3d, nn.LeakyReLU]] * 4
+    video = torch.randn(3, 3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(network(video)[:1], network(video[:1]))

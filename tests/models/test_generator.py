@@ -73,6 +73,7 @@ def test_one_stream_is_the_foreground_alone() -> None:
 
 def _random(kind: str = "two_stream", frames: int = 16) -> TwoStreamGenerator | OneStreamGenerator:
     network = build_generator(kind, channels=4, latent_dim=6, frames=frames, size=16)
+    assert isinstance(network, TwoStreamGenerator | OneStreamGenerator)
     initialise(network, torch.Generator().manual_seed(1))
     return network
 

@@ -64,7 +64,10 @@ def test_other_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"generator": "three_stream"}, "expected a two_stream or one_stream generator, got 'three_stream'"),
+        (
+            {"generator": "three_stream"},
+            "expected one of two_stream, one_stream, future, content_motion, got 'three_stream'",
+        ),
         ({"generator": "one_stream"}, "another architecture: expected motion_head.bias to be .3., got .4."),
         ({"channels": 8}, "another architecture: expected motion.0.bias to be .64., got .32."),
         ({"size": 32}, "another architecture: expected motion.0.weight to be"),

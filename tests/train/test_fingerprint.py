@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ def test_how_long_and_how_often_leave_it_alone() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(type(PARAMS).model_fields) - _FREE.keys()))
 def test_every_other_param_changes_it(name: str) -> None:
-    value, shown = (True, "true") if isinstance(PARAMS.model_dump()[name], bool) else (12345, "12345")
+    was = PARAMS.model_dump()[name]
+    value, shown = (not was, json.dumps(not was)) if isinstance(was, bool) else (12345, "12345")
     before, after = fingerprint_of(PARAMS, "c"), fingerprint_of(PARAMS.model_copy(update={name: value}), "c")
     assert before.digest != after.digest
     assert f"train.{name} was" in after.difference(before.parts) and f"is {shown}" in after.difference(before.parts)

@@ -17,22 +17,22 @@ def _two_rows() -> History:
     history.add(_values(1, 2, 0, 1, 8, 9, 0.5))
     history.add(_values(2, 4, 1, 1, 6, 3, 0.25))
     history.close_row(2)
-    history.add(_values(1 / 3, 1e-7, 0, 0, 1, 1, torch.nan, 5))
+    history.add(_values(1 / 3, 1e-7, 0, 0, 1, 1, torch.nan, 5, 0.125))
     history.close_row(3)
     return history
 
 
 def test_rows_are_means_since_the_last_row() -> None:
     assert _two_rows().csv() == (
-        "step,loss_d,loss_g,accuracy_real,accuracy_fake,gradient_d,gradient_g,mask,penalty\n"
-        "2,1.5,3,0.5,1,7,6,0.375,\n3,0.333333,1e-07,0,0,1,1,,5\n"
+        "step,loss_d,loss_g,accuracy_real,accuracy_fake,gradient_d,gradient_g,mask,penalty,first_frame\n"
+        "2,1.5,3,0.5,1,7,6,0.375,,\n3,0.333333,1e-07,0,0,1,1,,5,0.125\n"
     )
 
 
 def test_figures_by_name_without_the_unknown() -> None:
     history = History(torch.device("cpu"))
     history.add(_values(1, 2, 3, 4, 5, 6))
-    assert history.close_row(1) == dict(zip(COLUMNS[:-2], [1, 2, 3, 4, 5, 6], strict=True))
+    assert history.close_row(1) == dict(zip(COLUMNS[:-3], [1, 2, 3, 4, 5, 6], strict=True))
 
 
 @pytest.mark.parametrize("name", COLUMNS[:6])
@@ -57,7 +57,7 @@ def test_comes_back_within_a_row() -> None:
         each.add(_values(6, 7, 8, 9, 10, 11))
         each.close_row(5)
     assert copy.csv() == history.csv()
-    assert history.csv().endswith("\n5,5.5,6.5,7.5,8.5,9.5,10.5,,\n")
+    assert history.csv().endswith("\n5,5.5,6.5,7.5,8.5,9.5,10.5,,,\n")
 
 
 def test_empty_history() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vgan.models.discriminator import Discriminator
 from vgan.models.initialisation import initialise
-from vgan.train.losses import discriminator_loss, generator_loss, gradient_penalty, mask_penalty
+from vgan.train.losses import discriminator_loss, first_frame_loss, generator_loss, gradient_penalty, mask_penalty
 
 _logits = st.lists(st.tuples(st.floats(-20, 20), st.floats(-20, 20)), min_size=1, max_size=5)
 
@@ -66,7 +66,7 @@ def test_gradient_penalty_by_finite_differences() -> None:
     initialise(network, rng)
     with torch.no_grad():
         for weight in network.parameters():
-            weight.mul_(30)
+            weight.mul_(3)
     network.double()
     video = torch.randn(2, 3, 16, 16, 16, generator=rng, dtype=torch.float64)
 
@@ -97,3 +97,13 @@ def test_gradient_penalty_by_finite_differences() -> None:
             values.append(expected())
             weight[place] -= step
     assert slope[place].item() == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-3)
+
+
+def test_first_frame_loss_is_the_mean_difference_of_the_first_frame_alone() -> None:
+    rng = np.random.default_rng(0)
+    video, picture = rng.uniform(-1, 1, (2, 3, 4, 5, 5)), rng.uniform(-1, 1, (2, 3, 5, 5))
+    expected = np.abs(video[:, :, 0] - picture).mean()
+    loss = first_frame_loss(torch.tensor(video, dtype=torch.bfloat16), torch.tensor(picture, dtype=torch.float32))
+    assert loss.dtype == torch.float32
+    np.testing.assert_allclose(loss, expected, rtol=1e-2)
+    np.testing.assert_allclose(first_frame_loss(torch.tensor(video), torch.tensor(picture)), expected, rtol=1e-6)

@@ -73,6 +73,69 @@ def test_is_the_papers_step_written_out() -> None:
     assert figures["accuracy_fake"] == pytest.approx((fake_verdict[:, 1] > 0.5).float().mean().item())
 
 
+def test_future_also_learns_its_first_frame_and_has_no_mask_penalty_where_it_weighs_nothing() -> None:
+    changes = {"generator": "future", "latent_dim": 0, "mask_weight": 0.0, "show_condition": False, "channels": 4}
+    state = _state(**changes, discriminator_norm="batch", upsampling="transposed")
+    G, D = copy.deepcopy(state.generator), copy.deepcopy(state.discriminator)
+    real = _clips().permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    video = G(torch.zeros(3, 0), real[:, :, 0])
+    labels = torch.zeros(3, dtype=torch.long)
+    loss_d = functional.cross_entropy(D(real), labels) + functional.cross_entropy(D(video), labels + 1)
+    gradients_d = torch.autograd.grad(loss_d, list(D.parameters()), retain_graph=True)
+    with torch.no_grad():
+        for weight, gradient in zip(D.parameters(), gradients_d, strict=True):
+            weight.copy_(_adams_first_step(weight, gradient, 2e-4))
+    unlike = (video[:, :, 0] - real[:, :, 0]).abs().mean()
+    loss_g = functional.cross_entropy(D(video), labels)
+    gradients_g = torch.autograd.grad(loss_g + 10 * unlike, list(G.parameters()))
+    _train_step(state, **changes, loss="cross_entropy")
+    for weight, old, gradient in zip(state.generator.parameters(), G.parameters(), gradients_g, strict=True):
+        clear = gradient.abs() > 1e-6
+        torch.testing.assert_close(
+            weight[clear], _adams_first_step(old, gradient, 2e-4)[clear], rtol=0, atol=2e-6, check_layout=False
+        )
+    figures = state.history.close_row(1)
+    assert figures["loss_d"] == pytest.approx(loss_d.item(), rel=1e-4)
+    assert figures["loss_g"] == pytest.approx(loss_g.item(), rel=1e-3)
+    assert figures["first_frame"] == pytest.approx(unlike.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("generator", "shown"), [("future", True), ("content_motion", True), ("future", False)])
+def test_discriminator_sees_the_given_frames_first(generator: str, shown: bool) -> None:
+    state = _state(generator=generator)
+    seen: list[torch.Tensor] = []
+    state.discriminator.register_forward_pre_hook(lambda _network, inputs: seen.append(inputs[0].detach().clone()))
+    _train_step(state, generator=generator, show_condition=shown, image_only_share=0.0)
+    real = _clips().permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    known, fake, again = seen
+    given = {"future": 1, "content_motion": 4}[generator]
+    torch.testing.assert_close(known, real)
+    torch.testing.assert_close(fake, again)
+    assert fake.shape == real.shape and not torch.allclose(fake[:, :, given:], real[:, :, given:], atol=0.1)
+    assert torch.allclose(fake[:, :, :given], real[:, :, :given]) == shown
+
+
+@pytest.mark.parametrize("generator", ["future", "content_motion"])
+def test_conditional_generators_learn_in_bf16(generator: str) -> None:
+    state = _state(generator=generator, precision="bf16")
+    before = [weight.detach().clone() for weight in state.generator.parameters()]
+    _train_step(state, generator=generator, precision="bf16")
+    assert state.history.finite()
+    known = {"loss_d", "loss_g", "accuracy_real", "accuracy_fake", "gradient_d", "gradient_g", "mask"}
+    assert state.history.close_row(1).keys() == known | ({"first_frame"} if generator == "future" else set())
+    assert not any(torch.equal(a, b) for a, b in zip(before, state.generator.parameters(), strict=True))
+
+
+def test_content_motion_without_its_frames_shown_is_judged_by_what_follows() -> None:
+    changes = {"generator": "content_motion", "show_condition": False, "context": 16}
+    state = new_state(PARAMS.model_copy(update=changes), frames=32, size=SIZE, device=torch.device("cpu"))
+    seen: list[torch.Size] = []
+    state.discriminator.register_forward_pre_hook(lambda _network, inputs: seen.append(inputs[0].shape))
+    clips = torch.randint(0, 256, (3, 32, SIZE, SIZE, 3), dtype=torch.uint8)
+    train_step(state, clips, params=PARAMS.model_copy(update=changes))
+    assert seen == [torch.Size([3, 3, 16, SIZE, SIZE])] * 3
+
+
 def test_discriminator_learns_again_after_the_generators_step() -> None:
     state = _state()
     for _ in range(2):
@@ -96,7 +159,7 @@ def test_one_stream_has_no_mask() -> None:
     state = _state(generator="one_stream")
     _train_step(state)
     assert state.history.finite()
-    assert state.history.close_row(1).keys() == set(COLUMNS) - {"mask", "penalty"}
+    assert state.history.close_row(1).keys() == set(COLUMNS) - {"mask", "penalty", "first_frame"}
 
 
 def test_same_state_same_step() -> None:
@@ -146,7 +209,7 @@ def test_relativistic_step_with_penalties_written_out() -> None:
     state = _state(**changes)
     with torch.no_grad():
         for weight in state.discriminator.parameters():
-            weight.mul_(5)
+            weight.mul_(0.4)
     G, D = copy.deepcopy(state.generator), copy.deepcopy(state.discriminator)
     noise = draw_noise(3, 5, torch.Generator().manual_seed(0).set_state(state.noise.get_state()))
     real, fake = _clips().permute(0, 4, 1, 2, 3).float() / 127.5 - 1, G(noise)

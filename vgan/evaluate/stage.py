@@ -9,6 +9,10 @@ Fréchet distance shrinks as sets grow. The distances, by name in evaluate.json:
     frechet_transnetv2.model_to_train   generated against reference: how well the training clips are matched
     frechet_transnetv2.floor_to_train   train against reference: what replaying training clips would score there
 
+A conditional generator is given the beginnings of the held-out clips for `generated`, and for `model_to_train`, in a
+set of their own, those of `train`; all sets then have one size. Frames that it does not make itself are judged with
+those that it makes, so its distances are smaller than those of a generator from noise and no measure against them.
+
 A floor is no proven bound, but a generator has little reason to get below it. The first one contains how far the
 held-out videos are from the others; with few held-out people or places that is most of it. Windows that overlap make
 neighbouring clips alike: clips tell less than their number says. With 128 clips a side, drawing other ones moved both
@@ -33,7 +37,8 @@ from vgan.errors import VganError
 from vgan.evaluate import distances, features, motion
 from vgan.evaluate.figure import beside
 from vgan.evaluate.mask import mask_coverage
-from vgan.models.generator import Generator, generate
+from vgan.models.conditions import Conditions
+from vgan.models.generator import generate
 from vgan.models.weights import GeneratorInfo, load_generator
 from vgan.pictures import write_png
 from vgan.progress import Progress
@@ -43,6 +48,7 @@ __all__ = ["run"]
 _DIGITS = 5  # significant ones in what is written
 _SHOWN_CLIPS, _SHOWN_FRAMES = 6, 6  # rows and columns of either half of the picture
 _QUANTILE_STEPS = 20
+_UNSHOWN = ("reference", "generated_from_train")  # sets that only a distance is taken from
 
 
 class _Measured(NamedTuple):
@@ -66,20 +72,23 @@ def run(params: EvaluateParams, clips: Path, generator: Path, out: Path) -> dict
     store = ClipStore(clips)
     network, info = load_generator(generator)
     _check_match(store, info)
-    drawn = _draw(store, params)
+    drawn = _draw(store, params, alike=network.context > 0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
     trunk = features.load_trunk(params.precision, device)
     count = len(drawn["train"])
-    with Progress("evaluate", total=count + sum(map(len, drawn.values())), unit="clips") as progress:
+    given = _given(store, drawn, network.context)
+    with Progress("evaluate", count * len(given) + sum(map(len, drawn.values())), "clips") as progress:
         sets = {
             name: _measure(trunk, _batches(store, indices, params.batch_size), progress)
             for name, indices in drawn.items()
         }
-        videos = generate(network, count, params.seed, params.batch_size)
-        sets["generated"] = _measure(trunk, (batch.numpy() for batch in videos), progress)
+        for name, conditions in given.items():
+            videos = generate(network, count, params.seed, params.batch_size, conditions)
+            sets[name] = _measure(trunk, (batch.numpy() for batch in videos), progress)
     directions = _directions(sets, params.directions)
-    result = _rounded(_result(sets, directions, network, params))
+    coverage = mask_coverage(network, count, params.seed, params.batch_size, given["generated"])
+    result = _rounded(_result(sets, directions) | {"mask": None if coverage is None else coverage._asdict()})
     result["protocol"] = _protocol(store, info, params) | {
         "clips": {name: len(measured.features) for name, measured in sets.items()},
         "directions": directions.basis.shape[1],
@@ -96,8 +105,11 @@ def _check_match(store: ClipStore, info: GeneratorInfo) -> None:
         )
 
 
-def _draw(store: ClipStore, params: EvaluateParams) -> dict[str, NDArray[np.int64]]:
-    """Indices of the clips to judge by, at most `params.samples` of each set, in the order in which they were drawn."""
+def _draw(store: ClipStore, params: EvaluateParams, alike: bool) -> dict[str, NDArray[np.int64]]:
+    """Indices of the clips to judge by, at most `params.samples` of each set, in the order in which they were drawn.
+
+    Where they are `alike`, all sets have as many.
+    """
     lots = np.random.default_rng(params.seed)
     held_out, trained = (lots.permutation(store.indices(split)) for split in ("test", "train"))
     half = min(params.samples, len(trained) // 2)
@@ -110,7 +122,21 @@ def _draw(store: ClipStore, params: EvaluateParams) -> dict[str, NDArray[np.int6
                 f"expected at least {least} {kind} clips to judge by, got {len(clips)}: {less}, lower "
                 "preprocess.stride, or add footage to data/raw"
             )
-    return {"held_out": held_out[: params.samples], "train": trained[:half], "reference": trained[half : 2 * half]}
+    count = min(params.samples, len(held_out))
+    half = min(half, count) if alike else half
+    count = half if alike else count
+    return {"held_out": held_out[:count], "train": trained[:half], "reference": trained[half : 2 * half]}
+
+
+def _given(store: ClipStore, drawn: dict[str, NDArray[np.int64]], context: int) -> dict[str, Conditions | None]:
+    """What the sets of generated clips are made from, by the sets' names."""
+    if context == 0:
+        return {"generated": None}
+    sources = {"generated": "held_out", "generated_from_train": "train"}
+    return {
+        name: Conditions(torch.from_numpy(store.gather(drawn[source])[:, :context].copy()))
+        for name, source in sources.items()
+    }
 
 
 def _batches(store: ClipStore, indices: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.uint8]]:
@@ -137,25 +163,22 @@ def _directions(sets: dict[str, _Measured], count: int) -> distances.Directions:
     return distances.principal_directions(real, min(count, fewest // 2))
 
 
-def _result(
-    sets: dict[str, _Measured], directions: distances.Directions, network: Generator, params: EvaluateParams
-) -> dict[str, object]:
+def _result(sets: dict[str, _Measured], directions: distances.Directions) -> dict[str, object]:
     points = {name: directions.project(measured.features) for name, measured in sets.items()}
-    shown = [name for name in sets if name != "reference"]
+    shown = [name for name in sets if name not in _UNSHOWN]
+    near_train = points.get("generated_from_train", points["generated"])
     diversity = {name: distances.mean_distance(sets[name].features) for name in shown}
     varied = diversity["held_out"] > 0
-    coverage = mask_coverage(network, len(points["generated"]), params.seed, params.batch_size)
     return {
         "frechet_transnetv2": {
             "model": distances.frechet(points["generated"], points["held_out"]),
             "floor": distances.frechet(points["train"], points["held_out"]),
-            "model_to_train": distances.frechet(points["generated"], points["reference"]),
+            "model_to_train": distances.frechet(near_train, points["reference"]),
             "floor_to_train": distances.frechet(points["train"], points["reference"]),
         },
         # Mean distance between two clips' features; the ratio is 1 where generated clips vary as held-out ones do.
         "diversity": diversity | {"ratio": diversity["generated"] / diversity["held_out"] if varied else None},
         "motion": {name: float(sets[name].motion.mean()) for name in shown},
-        "mask": None if coverage is None else coverage._asdict(),
         # What lies outside the directions is not judged by the distance.
         "variance_judged": {name: directions.variance_kept(sets[name].features) for name in shown},
     }
@@ -167,6 +190,7 @@ def _protocol(store: ClipStore, info: GeneratorInfo, params: EvaluateParams) -> 
         **features.describe(),
         "frames": store.frames,
         "generator_step": info.step,
+        "given_frames": info.context,
         "moving_levels": motion.MOVING_LEVELS,
         "precision": params.precision,
         "size": store.size,
@@ -185,7 +209,7 @@ def _rounded(values: dict[str, object]) -> dict[str, object]:
 
 
 def _write(out: Path, result: dict[str, object], sets: dict[str, _Measured], directions: distances.Directions) -> None:
-    names = [name for name in sets if name != "reference"]
+    names = [name for name in sets if name not in _UNSHOWN]
     curves = [motion.quantiles(sets[name].motion, _QUANTILE_STEPS) for name in names]
     shares = [step / _QUANTILE_STEPS for step in range(_QUANTILE_STEPS + 1)]
     write_text(out / "motion.csv", _csv(["share_of_clips", *names], shares, curves))

@@ -21,7 +21,8 @@ _SLOPE = 0.2
 class Discriminator(nn.Module):
     """Five convolutions; each of the first four halves time and space, the last one reads what is left at once.
 
-    `norm` is "batch", the paper's, or "spectral": no batch norm, and every convolution spectrally normalised.
+    `norm` is "batch", the paper's; "none", for losses that look at gradients clip by clip, which the statistics of a
+    batch would mix; or "spectral": no batch norm, and every convolution spectrally normalised.
     """
 
     def __init__(self, *, channels: int, frames: int, size: int, norm: str) -> None:
@@ -65,4 +66,4 @@ def _halving(inputs: int, outputs: int, norm: str) -> nn.Sequential:
         return nn.Sequential(convolution, activation)
     if norm == "batch":
         return nn.Sequential(convolution, nn.BatchNorm3d(outputs, eps=_NORM_EPS), activation)
-    raise ValueError(f"expected the norm batch or spectral, got {norm!r}")
+    raise ValueError(f"expected the norm batch, spectral or none, got {norm!r}")

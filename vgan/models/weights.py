@@ -17,14 +17,15 @@ _KIND = "vgan generator 1"
 class GeneratorInfo:
     """What a generator is and where it comes from."""
 
-    generator: str  # "two_stream" or "one_stream"
+    generator: str  # one of GENERATORS
     channels: int
     latent_dim: int
-    frames: int
+    frames: int  # of a whole clip, given ones included
     size: int
     fps: float  # of the clips it learnt from
     step: int  # training steps it has seen
     clips_digest: str  # of the clips it learnt from
+    context: int = 0  # frames of a clip that "content_motion" is given
 
 
 def save_generator(path: Path, generator: Generator, info: GeneratorInfo) -> None:
@@ -51,9 +52,17 @@ def load_generator(path: Path) -> tuple[Generator, GeneratorInfo]:
             "give the path of a generator.safetensors that this version wrote"
         )
     info = _info(path, header)
-    generator = build_generator(
-        info.generator, channels=info.channels, latent_dim=info.latent_dim, frames=info.frames, size=info.size
-    )
+    try:
+        generator = build_generator(
+            info.generator,
+            channels=info.channels,
+            latent_dim=info.latent_dim,
+            frames=info.frames,
+            size=info.size,
+            context=info.context,
+        )
+    except ValueError as error:
+        raise VganError(f"{path} is of another architecture: {error}; {advice}") from None
     expected = {name: list(tensor.shape) for name, tensor in generator.state_dict().items()}
     got = {name: list(tensor.shape) for name, tensor in tensors.items()}
     if expected != got:
@@ -67,12 +76,7 @@ def _info(path: Path, header: dict[str, Any]) -> GeneratorInfo:
     names = [field.name for field in fields(GeneratorInfo)]
     if not isinstance(described, dict) or sorted(described) != sorted(names):
         raise VganError(f"{path}: expected a header that tells {', '.join(names)}, got {described!r}: train again")
-    info = GeneratorInfo(**described)
-    if info.generator not in ("two_stream", "one_stream"):
-        raise VganError(
-            f"{path} is of another architecture: expected a two_stream or one_stream generator, got {info.generator!r}"
-        )
-    return info
+    return GeneratorInfo(**described)
 
 
 def _first_difference(expected: dict[str, list[int]], got: dict[str, list[int]]) -> str:

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from vgan.models.generator import Generator, draw_noise
+from vgan.models.generator import Generator, draw_noise, video_of
 from vgan.models.upsampling import release
 from vgan.train.state import TrainState
 
@@ -23,7 +23,8 @@ def finished_generator(state: TrainState) -> Generator:
     Kernels held to resizing become plain weights, so the copy is always the paper's network.
 
     Training's running statistics follow the raw weights of its last steps. Sampled with them, averaged weights are
-    clearly worse, so the statistics are taken anew: the mean over batches of noise, always the same ones.
+    clearly worse, so the statistics are taken anew: the mean over batches of noise, and of what a conditional generator
+    is given (`state.conditions`), always the same ones.
     """
     generator = copy.deepcopy(state.generator)
     for weight, average in zip(generator.parameters(), state.average, strict=True):
@@ -37,8 +38,13 @@ def finished_generator(state: TrainState) -> Generator:
     generator.train()
     rng = torch.Generator().manual_seed(_CALIBRATION_SEED)
     device = next(generator.parameters()).device
-    for _ in range(_CALIBRATION_BATCHES):
-        generator(draw_noise(_CALIBRATION_BATCH, generator.latent_dim, rng).to(device))
+    for batch in range(_CALIBRATION_BATCHES):
+        noise = draw_noise(_CALIBRATION_BATCH, generator.latent_dim, rng).to(device)
+        if state.conditions is None:
+            video_of(generator, noise, None)
+        else:
+            given = state.conditions.rows(batch * _CALIBRATION_BATCH, _CALIBRATION_BATCH, device)
+            video_of(generator, noise, given)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return generator.eval()

@@ -7,8 +7,9 @@ import torch
 __all__ = ["COLUMNS", "History"]
 
 _ALWAYS = ("loss_d", "loss_g", "accuracy_real", "accuracy_fake", "gradient_d", "gradient_g")
-# A one-stream generator has no mask, a training without gradient penalty no penalty: unknown, NaN within.
-COLUMNS = (*_ALWAYS, "mask", "penalty")
+# A one-stream generator has no mask, a training without gradient penalty no penalty, and only `future` makes a frame
+# that it was given: unknown, NaN within.
+COLUMNS = (*_ALWAYS, "mask", "penalty", "first_frame")
 
 
 class History:

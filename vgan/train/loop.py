@@ -147,7 +147,9 @@ def _diverged(state: TrainState, params: TrainParams, what: str) -> VganError:
 def _picture(state: TrainState, folder: RunFolder, tracker: Tracker) -> None:
     """First, middle and last frame of videos from noise that is the same all training long."""
     generator = finished_generator(state)
-    videos = torch.cat(list(generate(generator, _PICTURED_VIDEOS, _PICTURE_SEED, _PICTURED_VIDEOS))).numpy()
+    videos = torch.cat(
+        list(generate(generator, _PICTURED_VIDEOS, _PICTURE_SEED, _PICTURED_VIDEOS, state.conditions))
+    ).numpy()
     frames = videos.shape[1]
     three = np.concatenate([videos[:, [t]] for t in (0, frames // 2, frames - 1)], axis=3)  # N x 1 x S x 3S x 3
     picture = tile(three, _PICTURE_COLUMNS)[0]

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from vgan.models.discriminator import FAKE, REAL
 
-__all__ = ["discriminator_loss", "generator_loss", "gradient_penalty", "mask_penalty"]
+__all__ = ["discriminator_loss", "first_frame_loss", "generator_loss", "gradient_penalty", "mask_penalty"]
 
 
 def discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor, kind: str) -> torch.Tensor:
@@ -54,6 +54,14 @@ def gradient_penalty(logits: torch.Tensor, seen: torch.Tensor, gamma: float) -> 
 def mask_penalty(mask: torch.Tensor, weight: float) -> torch.Tensor:
     """`weight` times the mean of a mask in [0, 1] (its L1 norm per element: `L1Penalty(0.1, sizeAverage)`)."""
     return weight * mask.float().mean()
+
+
+def first_frame_loss(video: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference between the first frame of B x 3 x T x S x S and the picture B x 3 x S x S it was given.
+
+    The authors' main_conditional.lua: `AbsCriterion`; its weight there is 10.
+    """
+    return (video[:, :, 0].float() - picture.float()).abs().mean()
 
 
 def _cross_entropy(logits: torch.Tensor, label: int) -> torch.Tensor:

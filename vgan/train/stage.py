@@ -25,6 +25,7 @@ from vgan.config import TrainParams
 from vgan.errors import VganError
 from vgan.models.weights import GeneratorInfo, save_generator
 from vgan.train import checkpoint
+from vgan.train.conditioning import fixed_conditions
 from vgan.train.export import finished_generator
 from vgan.train.fingerprint import fingerprint_of
 from vgan.train.loop import RunFolder, train
@@ -57,7 +58,7 @@ def run(params: TrainParams, clips: Path, models: Path, *, tracker: Tracker, loc
         remove_partial(models)
         folder = RunFolder(models, fingerprint_of(params, store.digest))
         batches = ClipBatches(store, indices, params.batch_size * params.discriminator_steps, params.seed)
-        state = new_state(params, frames=store.frames, size=store.size, device=device)
+        state = _state(params, store, device)
         _resume(state, batches, folder, params)
         inputs = {"clips": store.digest, "code": folder.fingerprint.parts["code"]}
         tracker.start(folder.fingerprint.digest, inputs)
@@ -75,6 +76,18 @@ def _device(wanted: str) -> torch.device:
     if wanted == "cuda" and not available:
         raise VganError("train.device: expected a CUDA device, PyTorch finds none: set it to auto or cpu")
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def _state(params: TrainParams, store: ClipStore, device: torch.device) -> TrainState:
+    try:
+        state = new_state(params, frames=store.frames, size=store.size, device=device)
+    except ValueError as error:
+        raise VganError(
+            f"train: {error}: the clips in the store have {store.frames} frames of {store.size} pixels; change "
+            "train.context or train.show_condition, or run `vgan preprocess` again"
+        ) from None
+    state.conditions = fixed_conditions(state.generator, store, params)
+    return state
 
 
 def _resume(state: TrainState, batches: ClipBatches, folder: RunFolder, params: TrainParams) -> None:
@@ -109,6 +122,7 @@ def _export(state: TrainState, folder: RunFolder, params: TrainParams, store: Cl
         fps=store.fps,
         step=state.step,
         clips_digest=store.digest,
+        context=state.generator.context,
     )
     save_generator(folder.path / _GENERATOR, finished_generator(state), info)
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from vgan.config import TrainParams
+from vgan.models.conditions import Conditions
 from vgan.models.discriminator import Discriminator
 from vgan.models.frame_discriminator import FrameDiscriminator
 from vgan.models.generator import Generator, build_generator
@@ -35,6 +36,7 @@ class TrainState:
     chances: torch.Generator  # draws augmentation and the frames that are judged, on the CPU too
     history: History
     step: int = 0
+    conditions: Conditions | None = None  # for pictures and calibration, the same all along: not in checkpoints
 
     @property
     def discriminators(self) -> list[nn.Module]:
@@ -50,13 +52,25 @@ class TrainState:
 
 
 def new_state(params: TrainParams, *, frames: int, size: int, device: torch.device) -> TrainState:
-    """Networks with the paper's starting weights on `device`, fresh optimisers, step 0; `params.seed` decides all."""
+    """Networks with the paper's starting weights on `device`, fresh optimisers, step 0; `params.seed` decides all.
+
+    `frames` and `size` are those of the clips.
+
+    Raises:
+        ValueError: networks for such clips cannot be built.
+    """
     noise = torch.Generator().manual_seed(params.seed)
     generator = build_generator(
-        params.generator, channels=params.channels, latent_dim=params.latent_dim, frames=frames, size=size
+        params.generator,
+        channels=params.channels,
+        latent_dim=params.latent_dim,
+        frames=frames,
+        size=size,
+        context=params.context,
     )
+    judged = frames if params.show_condition else generator.frames
     norm = params.discriminator_norm
-    discriminator = Discriminator(channels=params.channels, frames=frames, size=size, norm=norm)
+    discriminator = Discriminator(channels=params.channels, frames=judged, size=size, norm=norm)
     of_frames = None
     if params.frame_discriminator > 0:
         of_frames = FrameDiscriminator(channels=params.channels, size=size, norm=norm)

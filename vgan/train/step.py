@@ -7,11 +7,20 @@ from typing import NamedTuple
 import torch
 
 from vgan.config import TrainParams
+from vgan.models.conditions import Given
 from vgan.models.discriminator import FAKE, REAL
-from vgan.models.generator import Generator, TwoStreamGenerator, draw_noise
+from vgan.models.future import FutureGenerator
+from vgan.models.generator import Generator, draw_noise, streams_of, video_of
 from vgan.models.pixels import from_bytes
 from vgan.train.augmentation import AUGMENTED_DRAWS, DISTURBED_DRAWS, augmented, augments, disturbed, disturbs
-from vgan.train.losses import discriminator_loss, generator_loss, gradient_penalty, mask_penalty
+from vgan.train.conditioning import condition_on, judged, judged_real
+from vgan.train.losses import (
+    discriminator_loss,
+    first_frame_loss,
+    generator_loss,
+    gradient_penalty,
+    mask_penalty,
+)
 from vgan.train.optimisers import set_rates
 from vgan.train.state import TrainState, average_half_life, update_average
 
@@ -24,9 +33,10 @@ class _Part(NamedTuple):
     """What goes through the networks at once: a batch, or one of the `accumulate` parts of it."""
 
     real: torch.Tensor  # B x 3 x T x S x S
+    given: Given | None  # of it, to a conditional generator
     noise: torch.Tensor  # B x Z
-    fake: torch.Tensor  # B x 3 x T x S x S
-    mask: torch.Tensor | None  # B x 1 x T x S x S
+    video: torch.Tensor  # B x 3 x F x S x S, of F frames that are generated
+    mask: torch.Tensor | None  # B x 1 x F x S x S
 
 
 class _Look(NamedTuple):
@@ -67,11 +77,10 @@ def _update_discriminator(
     state.optimizer_d.zero_grad()
     for some, some_noise in zip(clips.chunk(params.accumulate), noise.chunk(params.accumulate), strict=True):
         with _autocast(clips.device, params.precision):
-            with torch.set_grad_enabled(for_generator):
-                fake, mask = _fake(state.generator, some_noise)
-            part = _Part(_real(state, some, params), some_noise, fake, mask)
+            part = _part(state, some, some_noise, params, for_generator=for_generator)
             real_looks = _looks(state, part.real, params, sloped=r1 > 0)
-            fake_looks = _looks(state, part.fake.detach(), params, sloped=r2 > 0)
+            fake = judged(state.generator, part.video.detach(), part.given, params.show_condition)
+            fake_looks = _looks(state, fake, params, sloped=r2 > 0)
             pairs = zip(real_looks, fake_looks, strict=True)
             loss = _sum(discriminator_loss(real.logits, fake.logits, params.loss) for real, fake in pairs)
             figures = {"loss_d": loss, **_accuracy(real_looks[0].logits, fake_looks[0].logits)}
@@ -86,6 +95,17 @@ def _update_discriminator(
     return parts, _mean(each) | {"gradient_d": slope}
 
 
+def _part(
+    state: TrainState, clips: torch.Tensor, noise: torch.Tensor, params: TrainParams, *, for_generator: bool
+) -> _Part:
+    """What the discriminators are to know as real, and what the generator makes of noise and of what it is given."""
+    whole = _real(state, clips, params)
+    real, given = condition_on(state.generator, whole, params.image_only_share, state.chances)
+    with torch.set_grad_enabled(for_generator):
+        video, mask = _made(state.generator, noise, given)
+    return _Part(judged_real(state.generator, real, params.show_condition), given, noise, video, mask)
+
+
 def _update_generator(state: TrainState, parts: list[_Part], params: TrainParams) -> _Figures:
     """One update against the discriminators as they are, from the noise in `parts`."""
     each = []
@@ -93,10 +113,10 @@ def _update_generator(state: TrainState, parts: list[_Part], params: TrainParams
     with _frozen(state):
         for part in parts:
             with _autocast(part.noise.device, params.precision):
-                fake, mask = part.fake, part.mask
-                if not fake.requires_grad:
-                    fake, mask = _fake(state.generator, part.noise)
-                looks = _looks(state, fake, params)
+                video, mask = part.video, part.mask
+                if not video.requires_grad:
+                    video, mask = _made(state.generator, part.noise, part.given)
+                looks = _looks(state, judged(state.generator, video, part.given, params.show_condition), params)
                 real_logits: list[torch.Tensor | None] = [None] * len(looks)
                 if params.loss == "relativistic":
                     with torch.no_grad():
@@ -107,6 +127,9 @@ def _update_generator(state: TrainState, parts: list[_Part], params: TrainParams
                 if mask is not None:
                     figures["mask"] = mask.detach().float().mean()
                     loss = loss + mask_penalty(mask, params.mask_weight)
+                if isinstance(state.generator, FutureGenerator) and part.given is not None:
+                    figures["first_frame"] = first_frame_loss(video, part.given.picture)
+                    loss = loss + params.first_frame_weight * figures["first_frame"]
             torch.autograd.backward(loss / params.accumulate)
             each.append(figures)
     slope = _gradient_norm(state.optimizer_g)
@@ -122,11 +145,11 @@ def _real(state: TrainState, clips: torch.Tensor, params: TrainParams) -> torch.
     return video.bfloat16() if params.precision == "bf16" else video
 
 
-def _fake(generator: Generator, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    if isinstance(generator, TwoStreamGenerator):
-        streams = generator.streams(noise)
-        return streams.video, streams.mask
-    return generator(noise), None
+def _made(generator: Generator, noise: torch.Tensor, given: Given | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    streams = streams_of(generator, noise, given)
+    if streams is None:
+        return video_of(generator, noise, given), None
+    return streams.video, streams.mask
 
 
 def _looks(state: TrainState, video: torch.Tensor, params: TrainParams, *, sloped: bool = False) -> list[_Look]:
