@@ -116,8 +116,7 @@ class KltMatcher:
 
     def landmarks(self) -> Points:
         """A selection of the corners, spread like all of them."""
-        selected: Points = np.ascontiguousarray(self._points[:: max(1, len(self._points) // self._SCOUTS)])
-        return selected
+        return self._points[:: max(1, len(self._points) // self._SCOUTS)].copy()
 
     def _scouted(self, gray: Gray) -> Points | None:
         """Where the corners are, to a pixel or two, by what most scouts did; None if they do not agree."""

@@ -76,6 +76,7 @@ class MotionEstimator:
     def __init__(self, matcher: Matcher, fitting: Fitting) -> None:
         self._matcher, self._fitting = matcher, fitting
         self._anchor: Gray | None = None
+        self._anchor_level = 0.0
         self._tether: _Tether | None = None
         self._age = 0
         self._rested = _REST_FRAMES  # frames without motion up to now
@@ -83,42 +84,44 @@ class MotionEstimator:
     def step(self, gray: Gray) -> Motion:
         """Motion of the shot's next frame (uint8, H x W) against the one before; the first stands still."""
         if self._anchor is None:
-            self._renew(gray)
+            self._renew(gray, _level(gray))
             return STILL
-        motion = self._compare(gray, self._anchor)
+        level = _level(gray)
+        brought = _as_bright(gray, self._anchor_level - level)
+        motion = self._compare(gray, brought, self._anchor)
         self._rested = self._rested + 1 if motion.still else 0
         self._age += 1
         if motion.matrix is None:
             self._tether = None
         elif not motion.still and self._tether is not None:
-            held = self._tether.hold(motion.matrix, gray, self._fitting)
+            held = self._tether.hold(motion.matrix, gray, level, self._fitting)
             motion = Motion(held, error=motion.error, inlier_share=motion.inlier_share)
         if not motion.still or self._age >= _ANCHOR_FRAMES:
-            self._renew(gray)
+            self._renew(gray, level)
         return motion
 
     @property
     def _at_rest(self) -> bool:
         return self._rested >= _REST_FRAMES
 
-    def _renew(self, gray: Gray) -> None:
+    def _renew(self, gray: Gray, level: float) -> None:
         self._matcher.anchor(gray)
-        self._anchor, self._age = gray, 0
+        self._anchor, self._anchor_level, self._age = gray, level, 0
         if self._tether is None or self._tether.worn:
             landmarks = self._matcher.landmarks()
-            self._tether = _Tether(gray, landmarks) if len(landmarks) >= _Tether.LEAST else None
+            self._tether = _Tether(gray, level, landmarks) if len(landmarks) >= _Tether.LEAST else None
 
-    def _compare(self, gray: Gray, anchor: Gray) -> Motion:
-        brought = _as_bright(gray, anchor)
+    def _compare(self, gray: Gray, brought: Gray, anchor: Gray) -> Motion:
+        """The motion of `gray`; `brought` is the same as bright as the anchor."""
         still_px = max(_BAR_PX, min(gray.shape) * (_BAR_AT_REST if self._at_rest else _BAR_MOVING))
         if self._at_rest and self._matcher.stands(brought, still_px):
             return STILL
         points, old_points = self._matcher.match(brought)
         if len(points) < self._fitting.min_matches:
-            return self._unknown(gray, anchor, f"fewer than {self._fitting.min_matches} matches")
+            return self._unknown((gray, brought), anchor, f"fewer than {self._fitting.min_matches} matches")
         found = self._fitting.fit(points, old_points)
         if found is None or not is_sane(found[0], gray.shape):
-            return self._unknown(gray, anchor, f"no plausible {self._fitting.model}")
+            return self._unknown((gray, brought), anchor, f"no plausible {self._fitting.model}")
         matrix, chosen = found
         distances = np.linalg.norm(apply(matrix, points) - old_points, axis=1)
         moved = np.linalg.norm(points - old_points, axis=1)
@@ -127,19 +130,19 @@ class MotionEstimator:
             return STILL
         parts_moving, parts_standing = (_parts(old_points, some, gray.shape) for some in (following, standing))
         if self._at_rest and parts_moving <= max(_PARTS_MOVE, parts_standing):
-            return self._unknown(gray, anchor, "only a part of the picture moves")
+            return self._unknown((gray, brought), anchor, "only a part of the picture moves")
         if chosen.mean() < _INLIER_SHARE:
-            return self._unknown(gray, anchor, f"no {self._fitting.model} that enough points follow")
+            return self._unknown((gray, brought), anchor, f"no {self._fitting.model} that enough points follow")
         if corner_shift(matrix, gray.shape) < still_px or not _brings_nearer(matrix, brought, anchor):
             return STILL
         return Motion(matrix, error=float(distances[chosen].mean()), inlier_share=float(chosen.mean()))
 
-    def _unknown(self, gray: Gray, anchor: Gray, reason: str) -> Motion:
+    def _unknown(self, pictures: tuple[Gray, Gray], anchor: Gray, reason: str) -> Motion:
         """What to make of a frame whose points say nothing, as in fog, on a white wall, or when something big passes.
 
         It stands still as long as the picture does: then nothing is lost.
         """
-        alike = (cv2.absdiff(picture, anchor) <= _SAME_LEVELS for picture in (gray, _as_bright(gray, anchor)))
+        alike = (cv2.absdiff(picture, anchor) <= _SAME_LEVELS for picture in pictures)
         same = max(float(pixels.mean()) for pixels in alike)
         enough = _SAME_SHARE_AT_REST if self._at_rest else _SAME_SHARE
         return STILL if same >= enough else Motion(None, reason)
@@ -157,42 +160,43 @@ def _parts(points: Points, chosen: Chosen, shape: tuple[int, ...]) -> int:
 
 
 class _Tether:
-    """An earlier frame, whose landmarks are looked for in every frame that moves.
+    """An earlier frame, whose landmarks are looked for in every other frame that moves.
 
     A frame is placed where its neighbour says, and from there a fifth of the way to where the landmarks say: the first
     is smooth and drifts, the second trembles and does not.
     """
 
     LEAST = 16  # landmarks
+    _EVERY = 2  # frames
     _PULL = 0.2
     _FRAMES = 32
     _FOUND = 0.5  # share of the landmarks that must be found, and of those that must agree
     _NEAR = 1 / 8  # of the shorter side: landmarks that say a place further off are not believed
 
-    def __init__(self, gray: Gray, landmarks: Points) -> None:
-        self._gray, self._landmarks = gray, landmarks
+    def __init__(self, gray: Gray, level: float, landmarks: Points) -> None:
+        self._gray, self._level, self._landmarks = gray, level, landmarks
         self._pose: Matrix = np.eye(3)  # from the frame last placed to this one
         self._age = 0
         self.worn = False
 
-    def hold(self, step: Matrix, gray: Gray, fitting: Fitting) -> Matrix:
+    def hold(self, step: Matrix, gray: Gray, level: float, fitting: Fitting) -> Matrix:
         """`step`, the motion of `gray` against the frame last placed, corrected."""
         pose = self._pose @ step
         pose /= pose[2, 2]
-        seen = self._seen(pose, gray, fitting)
-        if seen is not None:
-            pose = pose + self._PULL * (seen - pose)
+        self._age += 1
+        self.worn = self._age >= self._FRAMES
+        if self._age % self._EVERY == 0:
+            seen = self._seen(pose, _as_bright(gray, self._level - level), fitting)
+            self.worn = self.worn or seen is None
+            pose = pose if seen is None else pose + self._PULL * (seen - pose)
         held = between(pose, self._pose)
         self._pose = pose
-        self._age += 1
-        self.worn = seen is None or self._age >= self._FRAMES
         return held
 
     def _seen(self, pose: Matrix, gray: Gray, fitting: Fitting) -> Matrix | None:
         """Where the landmarks say that `gray` is, looked for from `pose` on."""
-        back: Matrix = np.linalg.inv(pose)
-        begin = apply(back, self._landmarks).astype(np.float32)
-        there, good = follow(self._gray, _as_bright(gray, self._gray), self._landmarks, begin)
+        begin = apply(np.linalg.inv(pose).astype(np.float64), self._landmarks).astype(np.float32)
+        there, good = follow(self._gray, gray, self._landmarks, begin)
         if good.sum() < max(self.LEAST / 2, self._FOUND * len(self._landmarks)):
             return None
         found = fitting.fit(there[good], self._landmarks[good])
@@ -202,9 +206,14 @@ class _Tether:
         return None if far else found[0]
 
 
-def _as_bright(gray: Gray, anchor: Gray) -> Gray:
-    """`gray` brought to the anchor's brightness: an exposure that adapts is no motion, but spoils the tracking."""
-    offset = round(float(np.median(anchor[::4, ::4])) - float(np.median(gray[::4, ::4])))
+def _level(gray: Gray) -> float:
+    """A frame's brightness."""
+    return float(np.median(gray[::4, ::4]))
+
+
+def _as_bright(gray: Gray, levels: float) -> Gray:
+    """`gray` made brighter by `levels`: an exposure that adapts is no motion, but spoils the tracking."""
+    offset = round(levels)
     if offset == 0:
         return gray
     brought: Gray = cv2.add(gray, offset) if offset > 0 else cv2.subtract(gray, -offset)

@@ -69,7 +69,7 @@ def _needed(homography: Matrix, similarity: Matrix, points: Points, old_points: 
     deviation = max(_NOISE_PX, 1.4826 * float(np.median(far)))  # of a normal distribution with that median
     cap = min(4 * deviation, threshold)
     gain = float((np.minimum(simply_far, cap) ** 2 - np.minimum(far, cap) ** 2).sum())
-    return gain > 4.0 * float( np.log(len(points)) * deviation**2)
+    return gain > 4.0 * float(np.log(len(points)) * deviation**2)
 
 
 def apply(matrix: Matrix, points: Points) -> NDArray[np.float64]:
