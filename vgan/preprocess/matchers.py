@@ -12,7 +12,8 @@ __all__ = ["Gray", "KltMatcher", "Matcher", "SiftMatcher", "follow"]
 
 Gray = NDArray[np.uint8]  # H x W
 
-_WINDOW_PX = 21
+_WINDOW_PX = 21  # on a side, that are compared around a point
+_WINDOW_ABOUT_PX = 15
 _UNTIL = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.01)  # OpenCV's own
 _UNTIL_ABOUT = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.05)
 
@@ -124,9 +125,7 @@ class KltMatcher:
         if self._half is None:
             self._half = cv2.pyrDown(self._gray)
         scouts = self.landmarks() * np.float32(0.5)
-        there, good = follow(
-            self._half, cv2.pyrDown(gray), scouts, scouts, levels=self._LEVELS - 1, side=15, until=_UNTIL_ABOUT
-        )
+        there, good = follow(self._half, cv2.pyrDown(gray), scouts, scouts, levels=self._LEVELS - 1, about=True)
         if good.sum() < self._SCOUTS_LEAST:
             return None
         similar, chosen = cv2.estimateAffinePartial2D(
@@ -145,8 +144,7 @@ def follow(
     begin: Points,
     *,
     levels: int = 0,
-    side: int = _WINDOW_PX,
-    until: tuple[int, int, float] = _UNTIL,
+    about: bool = False,
 ) -> tuple[Points, NDArray[np.bool_]]:
     """Follow `points` of `before` into `gray`, looking from `begin` on; which of them were found inside it.
 
@@ -154,10 +152,9 @@ def follow(
         before, gray: frames of one size.
         points, begin: float32, N x 2, at least one.
         levels: halvings at which to look first.
-        side: pixels of the window that is compared.
-        until: OpenCV's criteria for when to stop.
+        about: whether a fraction of a pixel does.
     """
-    side = max(3, min(side, min(gray.shape) // 6 | 1))  # OpenCV takes none below 3
+    side = max(3, min(_WINDOW_ABOUT_PX if about else _WINDOW_PX, min(gray.shape) // 6 | 1))  # OpenCV takes none below 3
     there, found, _ = cv2.calcOpticalFlowPyrLK(
         before,
         gray,
@@ -165,7 +162,7 @@ def follow(
         begin.copy(),
         winSize=(side, side),
         maxLevel=levels,
-        criteria=until,
+        criteria=_UNTIL_ABOUT if about else _UNTIL,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
     return there, (found.ravel() == 1) & (there >= 0).all(1) & (there < gray.shape[::-1]).all(1)
