@@ -16,15 +16,15 @@ from vgan.clips.shards import ShardWriter
 from vgan.config import PreprocessParams
 from vgan.preprocess.records import Record, RowBuffer, write_record
 from vgan.preprocess.sources import Source
-from vgan.preprocess.ticks import ticking
+from vgan.preprocess.ticks import ticking, ticks_path
 from vgan.preprocess.windows import Candidate, candidates, decoding_side
 
-__all__ = ["convert", "ticks_path", "video_key"]
+__all__ = ["code_digest", "convert", "video_key"]
 
 # Everything else shapes pixels, or which candidates there are.
 _ONLY_MANIFEST = {"test_by", "test_share", "max_failed_share", "timeout_s", "engine", "scheduler"}
 # Modules of this room that see records only, never pixels: a test holds that nothing here imports them.
-_NO_PIXELS = {"assemble.py", "digests.py", "splits.py", "stage.py", "summary.py", "wishes.py"}
+_NO_PIXELS = {"assemble", "cluster", "digests", "engine", "splits", "stage", "summary", "wishes"}
 
 
 def video_key(source: Source, digest: str, params: PreprocessParams) -> str:
@@ -34,20 +34,16 @@ def video_key(source: Source, digest: str, params: PreprocessParams) -> str:
     """
     shaping = params.model_dump(exclude=_ONLY_MANIFEST)
     known = json.dumps([source.name, source.label, source.start_s, source.end_s])
-    parts = [digest, known, json.dumps(shaping, sort_keys=True), _code_digest()]
+    parts = [digest, known, json.dumps(shaping, sort_keys=True), code_digest()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 @cache
-def _code_digest() -> str:
-    room = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.name not in _NO_PIXELS]
+def code_digest() -> str:
+    """SHA-256 of the code that shapes clips."""
+    room = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.stem not in _NO_PIXELS]
     files = [*room, *sorted(Path(video.__file__).parent.glob("*.py")), Path(shards.__file__)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
-
-
-def ticks_path(clips: Path) -> Path:
-    """Where workers count frames while a run is under way: beside the folder, which holds results only."""
-    return clips.parent / f".{clips.name}.frames"
 
 
 def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> Record:
@@ -70,7 +66,9 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
             fps=fps,
             span=None if (source.start_s, source.end_s) == (0.0, None) else (source.start_s, source.end_s),
         )
-        frames = ticking(counted.through(frames), ticks_path(clips))
+        seconds = (source.end_s or info.duration_s or 0) - source.start_s
+        size = source.path.stat().st_size
+        frames = ticking(counted.through(frames), ticks_path(clips), expected=seconds * (fps or info.fps), size=size)
         with writer:
             reason, lasting = _store_all(frames, params, source, key, fps or info.fps, (rows, writer))
     except video.UnusableVideo as error:
