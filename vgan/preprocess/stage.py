@@ -14,7 +14,15 @@ from vgan.atomic import remove_partial
 from vgan.clips import manifest
 from vgan.config import PreprocessParams
 from vgan.errors import VganError
-from vgan.preprocess.assemble import Candidates, Video, choose_splits, groups_of, manifest_tables
+from vgan.preprocess import scenes
+from vgan.preprocess.assemble import (
+    Candidates,
+    Video,
+    choose_splits,
+    drop_duplicates,
+    groups_of,
+    manifest_tables,
+)
 from vgan.preprocess.convert import video_key
 from vgan.preprocess.digests import digests, index_path
 from vgan.preprocess.engine import Job, LocalPool, Pool, run_jobs, workers_gone
@@ -38,8 +46,9 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
     where one was killed.
 
     Raises:
-        VganError: `raw` has no videos or a bad splits.csv; more than `max_failed_share` of the videos failed; or no
-            clip was kept. In the last two cases the manifest is there to be looked at.
+        VganError: `raw` has no videos or a bad splits.csv; the scene classifier cannot be used; more than
+            `max_failed_share` of the videos failed; or no clip was kept. In the last two cases
+            the manifest is there to be looked at.
     """
     started = time.monotonic()
     workers = workers or cpu_count()
@@ -49,12 +58,18 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
         wishes = read_splits(raw, (source.name for source in sources))
         sources = applied(sources, wishes)
         contents = digests(sources, index_path(clips), workers)
-        keys = [video_key(source, content, params) for source, content in zip(sources, contents, strict=True)]
+        classifier = scenes.check(params)
+        keys = [
+            video_key(source, content, params, classifier) for source, content in zip(sources, contents, strict=True)
+        ]
         done = {key: record for key in keys if (record := load_record(clips, key)) is not None and record.lasting}
         new = [_job(source, key) for source, key in zip(sources, keys, strict=True) if key not in done]
+        if new:
+            scenes.load(params)  # one that cannot be used is told before any video is worked on
         done |= _convert_all(new, params, clips, workers)
         groups = groups_of([source.name for source in sources], contents, wishes)
         candidates = Candidates([Video(done[key], group) for key, group in zip(keys, groups, strict=True)])
+        drop_duplicates(candidates, params)
         notes = choose_splits(candidates, wishes, params)
         manifest.write_tables(clips, manifest_tables(candidates))
         _remove_stale(clips, [done[key] for key in keys])
