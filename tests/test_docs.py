@@ -35,6 +35,8 @@ def exists(words: list[str]) -> bool:
         command = COMMANDS.get(words[1])
         options = {option for parameter in command.params for option in parameter.opts} if command else set()
         return command is not None and {word for word in words[2:] if word.startswith("--")} <= options
+    if program == "torchrun":
+        return exists(words[words.index("-m") + 1 :])
     if program == "python" and words[1] == "-m":
         return (ROOT / (words[2].replace(".", "/") + ".py")).exists()
     if program == "dvc":

@@ -29,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+# A full disk or quota, a file that may not grow, a folder that may not be written.
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _PARAMS = Path("params.yaml")
 _RAW = Path("data/raw")
 _CLIPS = Path("data/clips")
@@ -206,7 +208,7 @@ def main() -> NoReturn:
         print(f"vgan: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if error.errno not in _CANNOT_WRITE:
             raise
         place = f" at {error.filename}" if error.filename else ""
         print(

@@ -142,6 +142,7 @@ class TrainParams(_Section):
     diffaugment_colour: _Share  # strength of what stands before the discriminator, on real and generated clips
     diffaugment_shift: _BelowOne  # share of the sides
     diffaugment_cutout: _Share  # share of the sides
+    sync_batch_norm: bool  # over the processes of a training that has several
     precision: Literal["bf16", "fp32"]
     device: Literal["auto", "cpu", "cuda"]
     log_every: _Count

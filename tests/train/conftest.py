@@ -52,6 +52,7 @@ PARAMS = TrainParams(
     diffaugment_colour=0.0,
     diffaugment_shift=0.0,
     diffaugment_cutout=0.0,
+    sync_batch_norm=True,
     precision="fp32",
     device="cpu",
     log_every=2,

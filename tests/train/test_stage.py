@@ -1,5 +1,6 @@
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -261,7 +262,7 @@ def test_diverged_training_keeps_the_last_good_checkpoint(clips: Path, tmp_path:
 
     with (
         patch.object(loop, "train_step", spoil),
-        pytest.raises(VganError, match=r"a loss is not a finite number at step 6.*lower train\.learning_rate_d"),
+        pytest.raises(VganError, match=r"a loss or gradient is not a finite number at step 5.*lower train\.learning"),
     ):
         _run(clips, models)
     assert [path.name for path in (models / "checkpoints").iterdir()] == ["step-00000004.safetensors"]
@@ -305,3 +306,68 @@ def test_needs_training_clips_and_the_device_asked_for(clips: Path, tmp_path: Pa
         pytest.raises(VganError, match=r"train\.device: expected a CUDA device"),
     ):
         _run(clips, tmp_path / "models", device="cuda")
+
+
+def test_warns_once_of_samples_that_are_all_alike(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = _Recorder()
+    with patch.object(loop, "diversity", lambda samples, real: 0.02 if samples.shape[0] == 16 else 1.0):
+        run(PARAMS.model_copy(update={"log_every": 1}), clips, tmp_path / "models", tracker=recorder)
+    said = capsys.readouterr().err
+    assert said.count("train: warning at step 6: the generated videos are nearly all alike") == 1
+    assert said.count("warning") == 1
+    assert [step for step, figures in recorder.figures.items() if "diversity" in figures] == [3, 6, 9]
+    lines = (tmp_path / "models/history.csv").read_text().splitlines()
+    assert [line.split(",")[-1] for line in lines[1:7]] == ["", "", "0.02", "", "", "0.02"]
+
+
+def test_shard_that_vanishes_under_way_is_told_and_costs_nothing(
+    whole: tuple[dict[str, bytes], _Recorder], clips: Path, tmp_path: Path
+) -> None:
+    copied, models = tmp_path / "clips", tmp_path / "models"
+    shutil.copytree(clips, copied)
+    shard = copied / "shards/k-00000.tar"
+    content = shard.read_bytes()
+    cutter = _Recorder(lambda step: os.truncate(shard, 30_000) if step == 6 else None)
+    with pytest.raises(VganError, match=r"training stops after step [67]: the shard .*cut short.*started again"):
+        run(PARAMS, copied, models, tracker=cutter)
+    assert (models / "checkpoints/step-00000004.safetensors").exists()
+    shard.write_bytes(content)
+    _run(copied, models)
+    assert _content(models) == whole[0]
+
+
+_FULL = """
+import resource, sys
+from pathlib import Path
+from unittest.mock import patch
+from tests.train.conftest import PARAMS
+from vgan import cli
+from vgan.train import checkpoint
+from vgan.train.stage import run
+from vgan.train.tracker import NoTracker
+save = checkpoint.save
+def save_little(folder, state, *rest):
+    if state.step > 4:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    return save(folder, state, *rest)
+checkpoint.save = save_little
+with patch.object(cli, "app", lambda: run(PARAMS, Path(sys.argv[1]), Path(sys.argv[2]), tracker=NoTracker())):
+    cli.main()
+"""
+
+
+def test_full_disk_is_told_and_the_last_checkpoint_stays(
+    whole: tuple[dict[str, bytes], _Recorder], clips: Path, tmp_path: Path
+) -> None:
+    """A file that may not grow, which Linux can do to us without a disk of our own."""
+    models = tmp_path / "models"
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", _FULL, str(clips), str(models)]
+    answer = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert answer.returncode == 2, answer.stderr
+    assert "vgan: File too large: what was finished is kept; free space" in answer.stderr
+    assert [path.name for path in (models / "checkpoints").iterdir()] == ["step-00000004.safetensors"]
+    _run(clips, models)
+    assert _content(models) == whole[0]

@@ -159,7 +159,7 @@ def test_one_stream_has_no_mask() -> None:
     state = _state(generator="one_stream")
     _train_step(state)
     assert state.history.finite()
-    assert state.history.close_row(1).keys() == set(COLUMNS) - {"mask", "penalty", "first_frame"}
+    assert state.history.close_row(1).keys() == set(COLUMNS) - {"mask", "penalty", "first_frame", "diversity"}
 
 
 def test_same_state_same_step() -> None:

@@ -4,22 +4,25 @@ Of one training the newest two are kept. A checkpoint off the cadence (a stop, t
 is written, so that an interrupted training leaves the same files as an uninterrupted one.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import torch as safetensors
 
 from vgan.models import tensorfile
 from vgan.train.fingerprint import Fingerprint
 from vgan.train.state import TrainState
 
-__all__ = ["Found", "NotFiniteError", "find", "prune", "save"]
+__all__ = ["Found", "NotFiniteError", "find", "hand_out", "prune", "save"]
 
 _KIND = "vgan checkpoint 1"
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")
 _KEPT = 2
+_HEADER = "handed out"  # beside the tensors
 
 
 class NotFiniteError(Exception):
@@ -73,6 +76,27 @@ def find(folder: Path, state: TrainState, fingerprint: Fingerprint, last_step: i
             _restore(state, tensors, header["step"])
             return Found(header["place"], said)
     return Found(None, said)
+
+
+def hand_out(state: TrainState, place: dict[str, int] | None) -> dict[str, int] | None:
+    """Give the state and the place that the first rank has restored to all ranks, which may lie on other machines.
+
+    Returns:
+        The first rank's place; None where it begins afresh, as all do then.
+    """
+    content = b""
+    if state.ranks.count > 1 and state.ranks.first and place is not None:
+        header = json.dumps({"step": state.step, "place": place}).encode()
+        held = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(state).items()}
+        content = safetensors.save({**held, _HEADER: torch.frombuffer(bytearray(header), dtype=torch.uint8)})
+    content = state.ranks.from_first(content)
+    if state.ranks.first or not content:
+        return place if state.ranks.first else None
+    tensors = safetensors.load(content)
+    told = json.loads(tensors.pop(_HEADER).numpy().tobytes())
+    _restore(state, tensors, told["step"])
+    handed: dict[str, int] = told["place"]
+    return handed
 
 
 def prune(folder: Path, fingerprint: Fingerprint, every: int, step: int) -> None:

@@ -8,6 +8,7 @@ from torch import nn
 from vgan.models.generator import Generator, draw_noise, video_of
 from vgan.models.upsampling import release
 from vgan.train.state import TrainState
+from vgan.train.synchronised import localise
 
 __all__ = ["finished_generator"]
 
@@ -30,6 +31,7 @@ def finished_generator(state: TrainState) -> Generator:
     for weight, average in zip(generator.parameters(), state.average, strict=True):
         weight.copy_(average)
     release(generator)
+    localise(generator)
     norms = [layer for layer in generator.modules() if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

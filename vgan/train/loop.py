@@ -1,5 +1,6 @@
 """The loop: steps, and what happens every so many of them."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from vgan.progress import Progress
 from vgan.train import checkpoint
 from vgan.train.export import finished_generator
 from vgan.train.fingerprint import Fingerprint
+from vgan.train.health import diversity, warning
 from vgan.train.state import TrainState
 from vgan.train.step import train_step
 from vgan.train.tracker import Tracker
@@ -79,12 +81,19 @@ def train(
     Raises:
         VganError: a loss or weight is no longer a number; the last good checkpoint stays.
     """
-    device = next(state.generator.parameters()).device
+    device, ranks = next(state.generator.parameters()).device, state.ranks
     since, saved_at = time.monotonic(), state.step
+    warned = ""
     total, done = (steps * params.batch_size for steps in (params.steps, state.step))
-    with Progress("train", total, "clips", done=done) as progress:
-        while state.step < params.steps and not stop():
-            train_step(state, _on(device, batches.next()), params=params)
+    with Progress("train", total, "clips", done=done, shown=ranks.first) as progress:
+        while state.step < params.steps and not ranks.any(stop()):
+            clips = _next(batches, state)
+            train_step(state, _on(device, clips), params=params)
+            if state.history.diverged():
+                raise _diverged(state, params, "a loss or gradient is")
+            looked = state.step % params.sample_every == 0
+            if looked and ranks.first:
+                state.history.note(diversity(_picture(state, folder, tracker), clips))
             note = ""
             if state.step % params.log_every == 0:
                 figures = _log(state, params)
@@ -94,8 +103,8 @@ def train(
                 tracker.metrics(state.step, {**figures, "clips_per_second": rate})
                 note = f"D {figures['loss_d']:.2f} G {figures['loss_g']:.2f}"
             progress.advance(params.batch_size, note=note)
-            if state.step % params.sample_every == 0:
-                _picture(state, folder, tracker)
+            if looked and ranks.first:
+                warned = _warn(state, params, warned)
             if state.step % params.checkpoint_every == 0:
                 _save(state, batches, folder, params)
                 saved_at = state.step
@@ -105,18 +114,30 @@ def train(
         _tidy(state, folder, params)
 
 
+def _next(batches: Batches, state: TrainState) -> NDArray[np.uint8]:
+    try:
+        return batches.next()
+    except VganError as error:
+        kept = "its checkpoints are kept, and started again it goes on" if state.step > 0 else "nothing is lost"
+        raise VganError(f"training stops after step {state.step}: {error}; {kept}") from None
+
+
 def _on(device: torch.device, clips: NDArray[np.uint8]) -> torch.Tensor:
     batch = torch.from_numpy(clips)
     return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch
 
 
 def _log(state: TrainState, params: TrainParams) -> dict[str, float]:
+    state.history.average(state.ranks)
     _demand_finite(state, params)
     return state.history.close_row(state.step)
 
 
 def _save(state: TrainState, batches: Batches, folder: RunFolder, params: TrainParams) -> None:
+    state.history.average(state.ranks)
     _demand_finite(state, params)
+    if not state.ranks.first:
+        return
     try:
         checkpoint.save(folder.checkpoints, state, batches.state(), folder.fingerprint)
     except checkpoint.NotFiniteError as error:
@@ -125,13 +146,15 @@ def _save(state: TrainState, batches: Batches, folder: RunFolder, params: TrainP
 
 
 def _tidy(state: TrainState, folder: RunFolder, params: TrainParams) -> None:
+    if not state.ranks.first:
+        return
     checkpoint.prune(folder.checkpoints, folder.fingerprint, params.checkpoint_every, state.step)
     write_text(folder.history, state.history.csv())
 
 
 def _demand_finite(state: TrainState, params: TrainParams) -> None:
     if not state.history.finite():
-        raise _diverged(state, params, "a loss is")
+        raise _diverged(state, params, "a loss or gradient is")
 
 
 def _diverged(state: TrainState, params: TrainParams, what: str) -> VganError:
@@ -144,8 +167,21 @@ def _diverged(state: TrainState, params: TrainParams, what: str) -> VganError:
     )
 
 
-def _picture(state: TrainState, folder: RunFolder, tracker: Tracker) -> None:
-    """First, middle and last frame of videos from noise that is the same all training long."""
+def _warn(state: TrainState, params: TrainParams, warned: str) -> str:
+    """Say what is wrong with the training, once while it is; returns what was said.
+
+    It goes by the rows since the last look but one: once does not count, and all training begins with grey videos.
+    """
+    looks = 2 * params.sample_every
+    figures = state.history.recent(state.step - looks) if state.step >= looks else {}
+    sentence = warning(figures) if figures else ""
+    if sentence and not warned:
+        print(f"train: warning at step {state.step}: {sentence}", file=sys.stderr, flush=True)
+    return sentence
+
+
+def _picture(state: TrainState, folder: RunFolder, tracker: Tracker) -> NDArray[np.uint8]:
+    """First, middle and last frame of videos from noise that is the same all training long; returns the videos."""
     generator = finished_generator(state)
     videos = torch.cat(
         list(generate(generator, _PICTURED_VIDEOS, _PICTURE_SEED, _PICTURED_VIDEOS, state.conditions))
@@ -155,3 +191,4 @@ def _picture(state: TrainState, folder: RunFolder, tracker: Tracker) -> None:
     picture = tile(three, _PICTURE_COLUMNS)[0]
     write_png(folder.samples / f"step-{state.step:08d}.png", picture)
     tracker.image("samples", state.step, picture)
+    return videos

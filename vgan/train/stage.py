@@ -8,6 +8,7 @@ models/checkpoints/                 the newest two, to go on from
 Interrupted at any moment and started again, it leaves the same bytes as if it had never stopped (on one machine's CPU).
 """
 
+import json
 import os
 import signal
 import sys
@@ -29,9 +30,10 @@ from vgan.train.conditioning import fixed_conditions
 from vgan.train.export import finished_generator
 from vgan.train.fingerprint import fingerprint_of
 from vgan.train.loop import RunFolder, train
+from vgan.train.ranks import Ranks, connected
 from vgan.train.state import TrainState, new_state
 from vgan.train.stopping import Stop
-from vgan.train.tracker import Tracker
+from vgan.train.tracker import NoTracker, Tracker
 
 __all__ = ["run"]
 
@@ -54,33 +56,55 @@ def run(params: TrainParams, clips: Path, models: Path, *, tracker: Tracker, loc
     indices = store.indices("train")
     if len(indices) == 0:
         raise VganError(f"expected training clips in {clips}, found only held-out ones: lower preprocess.test_share")
-    with _only_writer(models, lock_wait_s), Stop(params.max_minutes) as stop:
-        remove_partial(models)
+    with connected() as ranks, _only_writer(models, lock_wait_s, ranks), Stop(params.max_minutes) as stop:
         folder = RunFolder(models, fingerprint_of(params, store.digest))
-        batches = ClipBatches(store, indices, params.batch_size * params.discriminator_steps, params.seed)
-        state = _state(params, store, device)
+        _agree(folder, params, ranks)
+        clips_a_step = params.batch_size * params.discriminator_steps
+        batches = ClipBatches(store, indices, clips_a_step, params.seed, ranks.share)
+        state = _state(params, store, device, ranks)
         _resume(state, batches, folder, params)
-        inputs = {"clips": store.digest, "code": folder.fingerprint.parts["code"]}
-        tracker.start(folder.fingerprint.digest, inputs)
-        train(state, batches, folder, params=params, tracker=tracker, stop=stop.due)
-        if stop.signal is not None:
-            _say(f"stopped by {signal.Signals(stop.signal).name} after step {state.step}; started again, it goes on")
-            raise SystemExit(128 + stop.signal)
-        if state.step < params.steps:
-            _say(f"train.max_minutes = {params.max_minutes:g} is over: ends after {state.step} of {params.steps} steps")
-        _export(state, folder, params, store)
+        told = tracker if ranks.first else NoTracker()
+        told.start(folder.fingerprint.digest, {"clips": store.digest, "code": folder.fingerprint.parts["code"]})
+        train(state, batches, folder, params=params, tracker=told, stop=stop.due)
+        if ranks.any(stop.signal is not None):
+            number = signal.SIGTERM if stop.signal is None else stop.signal
+            if ranks.first:
+                _say(f"stopped by {signal.Signals(number).name} after step {state.step}; started again, it goes on")
+            raise SystemExit(128 + number)
+        if ranks.first:
+            if state.step < params.steps:
+                minutes = f"train.max_minutes = {params.max_minutes:g}"
+                _say(f"{minutes} is over: ends after {state.step} of {params.steps} steps")
+            _export(state, folder, params, store)
+
+
+def _agree(folder: RunFolder, params: TrainParams, ranks: Ranks) -> None:
+    """See to it that all ranks train the same, and can share its batches."""
+    first = json.loads(ranks.from_first(json.dumps(folder.fingerprint.parts).encode()))
+    if first != folder.fingerprint.parts:
+        raise VganError(
+            f"expected the same training on all processes, but on number {ranks.rank} "
+            f"{folder.fingerprint.difference(first)}: give every machine the same params.yaml, clips and code"
+        )
+    shares = ranks.count * params.accumulate
+    if params.batch_size % shares:
+        raise VganError(
+            f"train.batch_size: expected a multiple of {ranks.count} processes times train.accumulate = "
+            f"{params.accumulate}, got {params.batch_size}"
+        )
 
 
 def _device(wanted: str) -> torch.device:
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         raise VganError("train.device: expected a CUDA device, PyTorch finds none: set it to auto or cpu")
+    # Which CUDA device, where there are several, `connected` has chosen.
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")
 
 
-def _state(params: TrainParams, store: ClipStore, device: torch.device) -> TrainState:
+def _state(params: TrainParams, store: ClipStore, device: torch.device, ranks: Ranks) -> TrainState:
     try:
-        state = new_state(params, frames=store.frames, size=store.size, device=device)
+        state = new_state(params, frames=store.frames, size=store.size, device=device, ranks=ranks)
     except ValueError as error:
         raise VganError(
             f"train: {error}: the clips in the store have {store.frames} frames of {store.size} pixels; change "
@@ -95,11 +119,17 @@ def _resume(state: TrainState, batches: ClipBatches, folder: RunFolder, params: 
 
     Checkpoints of another training stay until this one has its first, for whoever changed a parameter by mistake.
     """
-    found = checkpoint.find(folder.checkpoints, state, folder.fingerprint, params.steps)
+    found = checkpoint.Found(None, [])
+    if state.ranks.first:
+        found = checkpoint.find(folder.checkpoints, state, folder.fingerprint, params.steps)
     for sentence in found.said:
         _say(sentence)
-    if found.place is not None:
-        batches.restore(found.place)
+    place = checkpoint.hand_out(state, found.place)
+    if place is not None:
+        batches.restore(place)
+    if not state.ranks.first:
+        return
+    if place is not None:
         write_text(folder.history, state.history.csv())
         _say(f"goes on after step {state.step}")
     else:
@@ -108,7 +138,7 @@ def _resume(state: TrainState, batches: ClipBatches, folder: RunFolder, params: 
             _say("starts afresh")
     (folder.path / _GENERATOR).unlink(missing_ok=True)
     for picture in folder.samples.glob("step-*.png"):
-        if found.place is None or int(picture.stem.removeprefix("step-")) > state.step:
+        if place is None or int(picture.stem.removeprefix("step-")) > state.step:
             picture.unlink()
 
 
@@ -128,8 +158,14 @@ def _export(state: TrainState, folder: RunFolder, params: TrainParams, store: Cl
 
 
 @contextmanager
-def _only_writer(models: Path, wait_s: float) -> Iterator[None]:
-    """Hold `models.lock` beside the folder, waiting for another holder up to `wait_s` seconds."""
+def _only_writer(models: Path, wait_s: float, ranks: Ranks) -> Iterator[None]:
+    """Hold `models.lock` beside the folder, waiting for another holder up to `wait_s` seconds.
+
+    The first rank alone writes, so it alone does.
+    """
+    if not ranks.first:
+        yield
+        return
     models.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(models.with_name(f"{models.name}.lock"))
     holder = models.with_name(f"{models.name}.lock.pid")
@@ -146,6 +182,7 @@ def _only_writer(models: Path, wait_s: float) -> Iterator[None]:
             ) from None
     try:
         write_text(holder, f"{os.getpid()}\n")
+        remove_partial(models)
         yield
     finally:
         lock.release()

@@ -16,6 +16,8 @@ from vgan.models.initialisation import initialise
 from vgan.models.upsampling import hold_to_resizing
 from vgan.train.history import History
 from vgan.train.optimisers import new_optimisers
+from vgan.train.ranks import ALONE, Ranks
+from vgan.train.synchronised import synchronise
 
 __all__ = ["TrainState", "average_half_life", "new_state", "update_average"]
 
@@ -36,22 +38,17 @@ class TrainState:
     chances: torch.Generator  # draws augmentation and the frames that are judged, on the CPU too
     history: History
     step: int = 0
+    ranks: Ranks = ALONE  # who shares the work
     conditions: Conditions | None = None  # for pictures and calibration, the same all along: not in checkpoints
 
     @property
     def discriminators(self) -> list[nn.Module]:
         """The clips' discriminator, and that of the frames if there is one."""
-        return (
-            [self.discriminator]
-            if self.frame_discriminator is None
-            else [
-                self.discriminator,
-                self.frame_discriminator,
-            ]
-        )
+        both = (self.discriminator, self.frame_discriminator)
+        return [discriminator for discriminator in both if discriminator is not None]
 
 
-def new_state(params: TrainParams, *, frames: int, size: int, device: torch.device) -> TrainState:
+def new_state(params: TrainParams, *, frames: int, size: int, device: torch.device, ranks: Ranks = ALONE) -> TrainState:
     """Networks with the paper's starting weights on `device`, fresh optimisers, step 0; `params.seed` decides all.
 
     `frames` and `size` are those of the clips.
@@ -81,6 +78,8 @@ def new_state(params: TrainParams, *, frames: int, size: int, device: torch.devi
         hold_to_resizing(generator)
     for network in networks:
         network.to(device).train()
+        if params.sync_batch_norm and ranks.count > 1:
+            synchronise(network)
     weights_d = chain.from_iterable(network.parameters() for network in networks[1:])
     optimizer_g, optimizer_d = new_optimisers(params, generator.parameters(), weights_d)
     return TrainState(
@@ -93,6 +92,7 @@ def new_state(params: TrainParams, *, frames: int, size: int, device: torch.devi
         noise=noise,
         chances=torch.Generator().manual_seed(params.seed ^ _CHANCES),
         history=History(device),
+        ranks=ranks,
     )
 
 

@@ -22,6 +22,7 @@ from vgan.train.losses import (
     mask_penalty,
 )
 from vgan.train.optimisers import set_rates
+from vgan.train.ranks import Ranks
 from vgan.train.state import TrainState, average_half_life, update_average
 
 __all__ = ["train_step"]
@@ -70,7 +71,9 @@ def _update_discriminator(
     state: TrainState, clips: torch.Tensor, params: TrainParams, *, for_generator: bool
 ) -> tuple[list[_Part], _Figures]:
     """One update on uint8 B x T x S x S x 3; `for_generator` keeps what the generator needs to learn from its clips."""
-    noise = draw_noise(len(clips), state.generator.latent_dim, state.noise).to(clips.device, non_blocking=True)
+    ranks = state.ranks
+    rows = draw_noise(len(clips) * ranks.count, state.generator.latent_dim, state.noise)[ranks.share]
+    noise = rows.to(clips.device, non_blocking=True)
     due = state.step % params.penalty_interval == 0  # and then as strong as all the steps between
     r1, r2 = (params.penalty_interval * gamma if due else 0.0 for gamma in (params.r1_gamma, params.r2_gamma))
     parts, each = [], []
@@ -83,14 +86,14 @@ def _update_discriminator(
             fake_looks = _looks(state, fake, params, sloped=r2 > 0)
             pairs = zip(real_looks, fake_looks, strict=True)
             loss = _sum(discriminator_loss(real.logits, fake.logits, params.loss) for real, fake in pairs)
-            figures = {"loss_d": loss, **_accuracy(real_looks[0].logits, fake_looks[0].logits)}
+            figures = {"loss_d": loss, **_accuracy(real_looks[0].logits, fake_looks[0].logits, params.loss)}
             if params.r1_gamma > 0 or params.r2_gamma > 0:
                 figures["penalty"] = _penalty(real_looks, r1) + _penalty(fake_looks, r2)
                 loss = loss + figures["penalty"]
         torch.autograd.backward(loss / params.accumulate)
         parts.append(part)
         each.append(figures)
-    slope = _gradient_norm(state.optimizer_d)
+    slope = _average_gradients(state.optimizer_d, ranks)
     state.optimizer_d.step()
     return parts, _mean(each) | {"gradient_d": slope}
 
@@ -132,7 +135,7 @@ def _update_generator(state: TrainState, parts: list[_Part], params: TrainParams
                     loss = loss + params.first_frame_weight * figures["first_frame"]
             torch.autograd.backward(loss / params.accumulate)
             each.append(figures)
-    slope = _gradient_norm(state.optimizer_g)
+    slope = _average_gradients(state.optimizer_g, state.ranks)
     state.optimizer_g.step()
     return _mean(each) | {"gradient_g": slope}
 
@@ -141,7 +144,7 @@ def _real(state: TrainState, clips: torch.Tensor, params: TrainParams) -> torch.
     """uint8 B x T x S x S x 3 to augmented B x 3 x T x S x S, in the type that the networks compute in."""
     video = from_bytes(clips)
     if augments(params):
-        video = augmented(video, torch.rand(len(clips), AUGMENTED_DRAWS, generator=state.chances), params)
+        video = augmented(video, _chances(state, len(clips), AUGMENTED_DRAWS), params)
     return video.bfloat16() if params.precision == "bf16" else video
 
 
@@ -155,7 +158,7 @@ def _made(generator: Generator, noise: torch.Tensor, given: Given | None) -> tup
 def _looks(state: TrainState, video: torch.Tensor, params: TrainParams, *, sloped: bool = False) -> list[_Look]:
     """What each discriminator says of B x 3 x T x S x S; `sloped` lets gradients reach what they see."""
     if disturbs(params):
-        video = disturbed(video, torch.rand(len(video), DISTURBED_DRAWS, generator=state.chances), params)
+        video = disturbed(video, _chances(state, len(video), DISTURBED_DRAWS), params)
     if sloped:
         video = video.detach().requires_grad_()
     looks = [_Look(video, state.discriminator(video))]
@@ -166,19 +169,25 @@ def _looks(state: TrainState, video: torch.Tensor, params: TrainParams, *, slope
     return looks
 
 
+def _chances(state: TrainState, rows: int, columns: int) -> torch.Tensor:
+    """`rows` x `columns` uniform numbers, this rank's rows of those of all."""
+    return torch.rand(rows * state.ranks.count, columns, generator=state.chances)[state.ranks.share]
+
+
 def _penalty(looks: list[_Look], gamma: float) -> torch.Tensor:
     if gamma == 0.0:
         return torch.zeros((), device=looks[0].logits.device)
     return _sum(gradient_penalty(look.logits, look.seen, gamma) for look in looks)
 
 
-def _accuracy(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> _Figures:
-    """Shares of real and of generated clips that the discriminator knew for what they are."""
-    real, fake = real_logits.detach(), fake_logits.detach()
-    return {
-        "accuracy_real": (real[:, REAL] > real[:, FAKE]).float().mean(),
-        "accuracy_fake": (fake[:, FAKE] > fake[:, REAL]).float().mean(),
-    }
+def _accuracy(real_logits: torch.Tensor, fake_logits: torch.Tensor, loss: str) -> _Figures:
+    """Shares of real and of generated clips that the discriminator knew for what they are.
+
+    With the relativistic loss, which leaves open where "real" begins, it begins at the middle between both means.
+    """
+    real, fake = ((logits[:, REAL] - logits[:, FAKE]).detach().float() for logits in (real_logits, fake_logits))
+    middle = (real.mean() + fake.mean()) / 2 if loss == "relativistic" else 0.0
+    return {"accuracy_real": (real > middle).float().mean(), "accuracy_fake": (fake < middle).float().mean()}
 
 
 def _sum(values: Iterable[torch.Tensor]) -> torch.Tensor:
@@ -190,9 +199,12 @@ def _mean(each: list[_Figures]) -> _Figures:
     return {name: torch.stack([figures[name].detach() for figures in each]).mean() for name in each[0]}
 
 
-def _gradient_norm(optimizer: torch.optim.Optimizer) -> torch.Tensor:
-    gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]]
-    return torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
+def _average_gradients(optimizer: torch.optim.Optimizer, ranks: Ranks) -> torch.Tensor:
+    """Bring the gradients to their means over the ranks and return their norm."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    ranks.average(gradients)
+    return torch.nn.utils.get_total_norm(gradients)
 
 
 def _autocast(device: torch.device, precision: str) -> torch.autocast:
