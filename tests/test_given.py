@@ -61,6 +61,18 @@ def test_pictures_and_clips_go_together_the_fewer_counted_round(tmp_path: Path) 
     assert (clips == clips[:1]).all() and not (pictures == pictures[:1]).all()
 
 
+def test_a_folder_stands_for_its_pictures_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    for name, seed in (("b.png", 1), ("a.png", 0), (".hidden", 2)):
+        _picture(folder / name, 32, 32, seed)
+    (folder / "inner").mkdir()
+    clips, _ = from_files([folder], [], _info(1))
+    single, _ = from_files([folder / "a.png", folder / "b.png"], [], _info(1))
+    assert (clips == single).all()
+    with pytest.raises(VganError, match="inner, found no file"):
+        from_files([folder / "inner"], [], _info(1))
+
+
 def test_what_cannot_be_gone_on_from_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "words.png").write_text("no picture")
     write_video(tmp_path / "a.mp4", moving_blobs(1, 0)[0], 25.0)

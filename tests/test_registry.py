@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.evaluate.generators import lively_generator
+from vgan.models.conditions import Conditions
 from vgan.models.generator import build_generator, generate
 from vgan.models.weights import GeneratorInfo, load_generator, save_generator
 from vgan.registry import latest_version, register_generator
@@ -116,3 +118,21 @@ print(mlflow.pyfunc.load_model("models:/vgan@champion").predict(None, params={{"
     )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.strip() == "(2, 16, 16, 16, 3)"
+
+
+@pytest.mark.parametrize(("kind", "latent_dim"), [("future", 0), ("content_motion", 3)])
+def test_a_conditional_version_goes_on_from_what_it_is_given(kind: str, latent_dim: int, tmp_path: Path) -> None:
+    network = lively_generator(kind, size=16, latent_dim=latent_dim)
+    context = network.context
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, network, GeneratorInfo(kind, 2, latent_dim, 16, 16, 25.0, 7, "c" * 64, context))
+    register(tmp_path, new_run(tmp_path), path)
+    loaded = mlflow.pyfunc.load_model("models:/vgan@champion")
+    given = np.random.default_rng(0).integers(0, 256, (2, context, 16, 16, 3), np.uint8)
+    videos = loaded.predict(given, params={"n": 3, "seed": 5})
+    assert videos.dtype == np.uint8 and videos.shape == (6, 16, 16, 16, 3)
+    assert np.array_equal(videos[0], videos[1]) == (latent_dim == 0)
+    conditions = Conditions(torch.from_numpy(given.repeat(3, axis=0)))
+    assert np.array_equal(videos, np.concatenate([*generate(load_generator(path)[0], 6, 5, 16, conditions)]))
+    with pytest.raises(mlflow.MlflowException, match="schema"):
+        loaded.predict(given[:, :, :8], params={"n": 1, "seed": 5})

@@ -175,11 +175,12 @@ def evaluate() -> None:
 
 @app.command(
     epilog="Examples: `vgan sample` (the number of videos and the seed are in params.yaml); "
-    "`vgan sample --image beach.jpg --image golf.png --into futures`."
+    "`vgan sample --image beach.jpg --image golf.png --into futures`; `vgan sample --image pictures/`."
 )
 def sample(
     image: Annotated[
-        list[Path] | None, typer.Option(help="Picture for a conditional generator to go on from; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="Picture, or folder of them, for a conditional generator to go on from; may be repeated."),
     ] = None,
     clip: Annotated[
         list[Path] | None,

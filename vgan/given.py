@@ -22,7 +22,7 @@ __all__ = ["from_files", "from_store"]
 
 
 def from_files(images: Sequence[Path], clips: Sequence[Path], info: GeneratorInfo) -> Conditions:
-    """Conditions from picture files and video files, of which the first C frames count.
+    """Conditions from picture files, or folders of them, and video files, of which the first C frames count.
 
     Pictures alone stand still for C frames; clips alone give their first frames as pictures. Of both, the first
     picture goes with the first clip and so on, the fewer counted round.
@@ -30,6 +30,7 @@ def from_files(images: Sequence[Path], clips: Sequence[Path], info: GeneratorInf
     Raises:
         VganError: a file that cannot be read, or a video that is too short; or both kinds, and C is 1.
     """
+    images = [file for path in images for file in _files(path)]
     if info.context == 1 and images and clips:
         raise VganError("expected pictures or clips for a generator that is given one frame, got both: leave one out")
     pictures = [_picture(path, info) for path in images]  # S x S x 3
@@ -61,6 +62,16 @@ def from_store(folder: Path, info: GeneratorInfo, count: int, seed: int) -> Cond
     held_out = store.indices("test")
     drawn = np.random.default_rng(seed).permutation(held_out if len(held_out) else store.indices("train"))[:count]
     return Conditions(torch.from_numpy(store.gather(drawn)[:, : info.context].copy()))
+
+
+def _files(path: Path) -> list[Path]:
+    """`path` itself, or the files of the folder that it is, sorted by name, hidden ones left out."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    if not files:
+        raise VganError(f"expected pictures in the folder {path}, found no file")
+    return files
 
 
 def _picture(path: Path, info: GeneratorInfo) -> NDArray[np.uint8]:

@@ -31,13 +31,14 @@ def test_noise_alone_is_given_nothing_and_draws_nothing() -> None:
     assert torch.equal(judged_real(generator, real, False), real)
 
 
-def test_future_is_given_the_first_frame_which_takes_the_place_of_the_generated_one() -> None:
+def test_future_is_given_the_first_frame_which_takes_the_place_of_every_other_generated_one() -> None:
     generator, real, video = _generator("future"), _real(), _real().neg()
     clips, given = condition_on(generator, real, 0.5, _rng())
     assert clips is real and given is not None
     assert torch.equal(given.picture, real[:, :, 0])
     seen = judged(generator, video, given, True)
-    assert torch.equal(seen[:, :, 0], real[:, :, 0]) and torch.equal(seen[:, :, 1:], video[:, :, 1:])
+    assert torch.equal(seen[::2, :, 0], real[::2, :, 0]) and torch.equal(seen[1::2, :, 0], video[1::2, :, 0])
+    assert torch.equal(seen[:, :, 1:], video[:, :, 1:])
     assert judged(generator, video, given, False) is video
     for shown in (True, False):
         assert torch.equal(judged_real(generator, real, shown), real)

@@ -41,12 +41,16 @@ def condition_on(
 def judged(generator: Generator, video: torch.Tensor, given: Given | None, show_condition: bool) -> torch.Tensor:
     """What the discriminator sees of generated frames B x 3 x F x S x S: with the given ones before them, or alone.
 
-    The first frame that `future` makes gives way to the picture itself; that it should be the same is the first-frame
-    loss's concern.
+    The first frame that `future` makes gives way to the picture itself in every other clip: always, and its distance
+    from the picture alone would teach it, which leaves it blurred.
     """
     if given is None or not show_condition:
         return video
-    return torch.cat([given.clip.to(video.dtype), video[:, :, generator.repeats :]], 2)
+    before = given.clip.to(video.dtype)  # B x 3 x C x S x S
+    if generator.repeats > 0:
+        every_other = torch.arange(len(video), device=video.device) % 2 == 0
+        before = torch.where(every_other[:, None, None, None, None], before, video[:, :, : generator.repeats])
+    return torch.cat([before, video[:, :, generator.repeats :]], 2)
 
 
 def judged_real(generator: Generator, real: torch.Tensor, show_condition: bool) -> torch.Tensor:
