@@ -24,6 +24,8 @@ PLUMBING = {"vgan/__init__.py", "vgan/config.py", "vgan/errors.py", "vgan/progre
 
 # Each tool's one place (design: "each tool is named in one place").
 PLACES = {
+    "dask": {"vgan/preprocess/cluster.py"},
+    "distributed": {"vgan/preprocess/cluster.py"},
     "ffmpeg": {"vgan/video/"},
     "imageio_ffmpeg": {"vgan/video/"},
     "mlflow": {"vgan/tracking.py", "vgan/registry.py", "vgan/registered_model.py"},

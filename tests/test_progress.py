@@ -58,3 +58,23 @@ def test_bytes_are_written_as_people_do(monkeypatch: pytest.MonkeyPatch, capsys:
         bar.advance(812_500_000)
     line = capsys.readouterr().err.strip()
     assert line == "checksums [#####...............]  25% · 812.5 MB of 3.2 GB · 81.2 MB/s · 0:30 left"
+
+
+def test_time_left_follows_the_weight_of_what_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("vgan.progress.time.monotonic", lambda: clock[0])
+    with Progress("preprocess", total=4, unit="videos", weight=1000) as bar:
+        clock[0] += 10.0
+        bar.advance(note="a", weight=10)
+        clock[0] += 10.0
+        bar.show("b", weight=250)
+        clock[0] += 10.0
+        bar.show("c", weight=1000)  # all that was expected, and not the end
+        bar.advance(3)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith(" 1% · 1/4 videos · 0.1 videos/s · 16:30 left · a")
+    assert lines[1].endswith(" 25% · 1/4 videos · 0.1 videos/s · 1:00 left · b")
+    assert lines[2].endswith("100% · 1/4 videos · 0.0 videos/s · 0:00 left · c")
+    assert lines[3].endswith("100% · 4/4 videos · 0.1 videos/s · took 0:30 · c")

@@ -8,28 +8,36 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 __all__ = ["Progress", "duration"]
 
 _LINE_EVERY_S = 5.0
 _BAR_WIDTH = 20
+_LIVE_STEPS = 1000
 
 
 class Progress:
     """Counts `total` units of work and shows rate, time left and a note such as the losses; the unit B is bytes.
 
+    Where units differ in size, `weight` is the size of all together: the share and the time left then follow the
+    weight that `advance` and `show` are told.
+
     with Progress("train", total=1000, unit="clips") as progress:
         progress.advance(16, note="D 0.69 G 0.71")
     """
 
-    def __init__(self, description: str, total: int, unit: str, done: int = 0, shown: bool = True) -> None:
+    def __init__(
+        self, description: str, total: int, unit: str, done: int = 0, weight: float = 0, shown: bool = True
+    ) -> None:
         self._description, self._total, self._unit = description, total, unit
         self._done = self._done_at_start = done
+        self._weight, self._weight_done = weight, 0.0
         self._printed = -1  # the count that the last line told
         self._note = ""
         self._started = self._last_line = time.monotonic()
+        self._share_at_start = self._share()
         self._live: RichProgress | None = None
         self._shown = shown
         if shown and sys.stderr.isatty():
@@ -37,15 +45,10 @@ class Progress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TaskProgressColumn(),
-                TextColumn("{task.fields[count]}"),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[figures]}"),
                 console=Console(stderr=True),
             )
-            self._task = self._live.add_task(
-                description, total=total, completed=done, count=self._count_text(), rate="", note=""
-            )
+            self._task = self._live.add_task(description, total=_LIVE_STEPS, completed=self._step(), figures="")
 
     def __enter__(self) -> "Progress":
         if self._live is not None:
@@ -60,58 +63,55 @@ class Progress:
         elif self._printed != self._done:
             self._print_line()
 
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        """Count `amount` more units as done and show `note` behind the figures."""
+    def advance(self, amount: int = 1, note: str = "", weight: float = 0) -> None:
+        """Count `amount` more units as done, `weight` of all in sum, and show `note` behind the figures."""
         self._done += amount
-        self._note = note or self._note
-        if self._live is not None:
-            self._live.update(
-                self._task,
-                completed=self._done,
-                count=self._count_text(),
-                rate=self._rate_text(),
-                note=self._note,
-            )
-        elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
-            self._print_line()
+        self.show(note or self._note, weight)
 
-    def show(self, note: str) -> None:
+    def show(self, note: str, weight: float = 0) -> None:
         """Show `note` without counting; safe to call from another thread than `advance`."""
         self._note = note
+        self._weight_done = max(self._weight_done, weight)
         if self._live is not None:
-            self._live.update(self._task, rate=self._rate_text(), note=note)
+            self._live.update(self._task, completed=self._step(), figures=" · ".join(self._figures()))
         elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._print_line()
 
-    def _rate(self) -> float:
-        return (self._done - self._done_at_start) / max(time.monotonic() - self._started, 1e-9)
+    def _share(self) -> float:
+        if self._done >= self._total:
+            return 1.0
+        if self._weight > 0:
+            return min(self._weight_done / self._weight, 0.999)
+        return self._done / self._total
 
-    def _rate_text(self) -> str:
-        if self._unit == "B":
-            return f"{_size(self._rate())}/s"
-        return f"{self._rate():.1f} {self._unit}/s"
+    def _step(self) -> int:
+        return int(self._share() * _LIVE_STEPS)
 
-    def _count_text(self) -> str:
-        if self._unit == "B":
-            return f"{_size(self._done)} of {_size(self._total)}"
-        return f"{self._done}/{self._total} {self._unit}"
+    def _figures(self) -> list[str]:
+        """What stands behind the bar."""
+        passed = max(time.monotonic() - self._started, 1e-9)
+        rate = (self._done - self._done_at_start) / passed
+        share = self._share()
+        gained = share - self._share_at_start
+        left = "" if gained <= 0 else f"{duration(passed * (1 - share) / gained)} left"
+        in_bytes = self._unit == "B"
+        parts = [
+            f"{_size(self._done)} of {_size(self._total)}" if in_bytes else f"{self._done}/{self._total} {self._unit}",
+            f"{_size(rate)}/s" if in_bytes else f"{rate:.1f} {self._unit}/s",
+            left if share < 1 else f"took {duration(passed)}",
+            self._note,
+        ]
+        return [part for part in parts if part]
 
     def _print_line(self) -> None:
         if not self._shown:
             return
         self._last_line = time.monotonic()
         self._printed = self._done
-        share = min(self._done / self._total, 1.0) if self._total else 1.0
+        share = self._share()
         filled = int(share * _BAR_WIDTH)
-        left = (self._total - self._done) / self._rate() if self._rate() > 0 else 0.0
-        parts = [
-            f"{self._description} [{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {share:4.0%}",
-            self._count_text(),
-            self._rate_text(),
-            f"{duration(left)} left" if share < 1 else f"took {duration(self._last_line - self._started)}",
-            self._note,
-        ]
-        print(" · ".join(part for part in parts if part), file=sys.stderr, flush=True)
+        bar = f"{self._description} [{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {share:4.0%}"
+        print(" · ".join([bar, *self._figures()]), file=sys.stderr, flush=True)
 
 
 def _size(count: float) -> str:

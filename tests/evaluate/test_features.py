@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional
 
 from tests.evaluate.clips import moving_blobs
+from vgan.clips.motion import moving_share
 from vgan.evaluate import features
 from vgan.evaluate.distances import frechet, mean_distance, principal_directions
-from vgan.evaluate.motion import moving_share
 from vgan.video import probe, read_frames
 
 

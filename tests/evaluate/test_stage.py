@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from tests.evaluate.clips import moving_blobs, write_clips
 from tests.evaluate.generators import CONTEXT, lively_generator
+from vgan.clips.motion import moving_share
 from vgan.clips.store import MIN_CLIPS
 from vgan.config import EvaluateParams
 from vgan.errors import VganError
 from vgan.evaluate import features
 from vgan.evaluate.distances import frechet, mean_distance, principal_directions
-from vgan.evaluate.motion import moving_share
 from vgan.evaluate.stage import run
 from vgan.models.conditions import Conditions
 from vgan.models.generator import generate

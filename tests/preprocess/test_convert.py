@@ -174,7 +174,7 @@ def test_only_code_that_sees_no_pixels_is_left_out_of_the_key() -> None:
     room = ROOT / "vgan/preprocess"
     seeing = {name_of(path) for path in closure(room / "convert.py")}
     for name in convert_module._NO_PIXELS:
-        assert (room / name).exists() and f"vgan/preprocess/{name}" not in seeing
+        assert (room / f"{name}.py").exists() and f"vgan/preprocess/{name}.py" not in seeing
 
 
 def test_sound_beside_the_picture_does_no_harm(tmp_path: Path) -> None:

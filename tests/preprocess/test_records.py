@@ -21,6 +21,7 @@ def record(rows: int = 5, **changes: object) -> Record:
         buffer.add(
             start=row * 3, shot=row // 2, kept=kept, reason="" if kept else "too few matches",
             shard=row // 4 if kept else -1, offset=row * 1000 + 640 if kept else -1,
+            phash=f"{row:016x}" if kept else "", scene="beach" if kept else "",
             **dict.fromkeys(FIGURES, row / 7),
         )  # fmt: skip
     shards = [ShardFile(f"shards/{KEY}-{number:05d}.tar", 3, "ab" * 32) for number in range((rows + 3) // 4)]
@@ -65,7 +66,7 @@ def test_rows_are_the_manifests(tmp_path: Path) -> None:
 def test_a_start_of_seven_digits_is_not_cut(tmp_path: Path) -> None:
     buffer = RowBuffer()
     numbers = dict.fromkeys(FIGURES, 0.0)
-    buffer.add(start=1_234_567, shot=0, kept=False, reason="x", shard=-1, offset=-1, **numbers)
+    buffer.add(start=1_234_567, shot=0, kept=False, reason="x", shard=-1, offset=-1, phash="", scene="", **numbers)
     assert record(table=buffer.table()).rows[0].id == f"{KEY}-1234567"
 
 

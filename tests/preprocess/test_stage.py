@@ -17,8 +17,7 @@ from vgan.clips.store import ClipStore
 from vgan.config import PreprocessParams
 from vgan.errors import VganError
 from vgan.preprocess import stage
-from vgan.preprocess.convert import convert
-from vgan.preprocess.sources import Source
+from vgan.preprocess.engine import Job, work
 from vgan.video import write_video
 
 
@@ -72,7 +71,7 @@ def test_second_run_touches_no_shard(raw: Path, tmp_path: Path, monkeypatch: pyt
     clips = tmp_path / "clips"
     stage.run(params(), raw, clips, workers=1)
     content, times = _content(clips), _times(clips)
-    monkeypatch.setattr(stage, "convert", None)  # and works on no video, bad ones included
+    monkeypatch.setattr(stage, "run_jobs", None)  # and works on no video, bad ones included
     summary = stage.run(params(), raw, clips, workers=1)
     assert summary.new == 0
     assert _content(clips) == content and _times(clips) == times
@@ -124,7 +123,7 @@ def test_killed_run_is_finished_by_the_next(raw: Path, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_dies_takes_one_video_with_it(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "_convert_one", _die_on_two)
+    monkeypatch.setattr("vgan.preprocess.engine.work", _die_on_two)
     section = params(max_failed_share=0.9)
     summary = stage.run(section, raw, tmp_path / "clips", workers=2)
     assert ("a/two.mp4", "the worker reading it died (out of memory?)") in summary.failed
@@ -133,11 +132,10 @@ def test_a_worker_that_dies_takes_one_video_with_it(raw: Path, tmp_path: Path, m
     assert stage.run(section, raw, tmp_path / "clips", workers=1).new == 1  # tried again
 
 
-def _die_on_two(source: Source, key: str, section: PreprocessParams, clips: Path) -> str:
-    if source.name == "a/two.mp4":
+def _die_on_two(job: Job, params: PreprocessParams, clips: Path) -> None:
+    if job.source.name == "a/two.mp4":
         os._exit(9)
-    convert(source, key, section, clips)
-    return key
+    work(job, params, clips)
 
 
 def test_splits_csv_wins(raw: Path, tmp_path: Path) -> None:

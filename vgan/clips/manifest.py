@@ -41,6 +41,9 @@ class ClipRow:
     reprojection_error: float = _UNKNOWN  # pixels at estimation size, mean over inliers
     inlier_share: float = _UNKNOWN  # of the matched points, the lowest of the clip's frames
     filled_share: float = _UNKNOWN  # of the pixels, taken from an earlier frame
+    motion: float = _UNKNOWN  # share of moving pixels
+    phash: str = ""  # 16 hex digits that copies of the clip share but for a few bits
+    scene: str = ""  # category, where a classifier was asked
 
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}

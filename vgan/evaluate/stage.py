@@ -31,10 +31,11 @@ import torch
 from numpy.typing import NDArray
 
 from vgan.atomic import write_text
+from vgan.clips import motion
 from vgan.clips.store import MIN_CLIPS, ClipStore
 from vgan.config import EvaluateParams
 from vgan.errors import VganError
-from vgan.evaluate import distances, features, motion
+from vgan.evaluate import distances, features
 from vgan.evaluate.figure import beside
 from vgan.evaluate.mask import mask_coverage
 from vgan.models.conditions import Conditions

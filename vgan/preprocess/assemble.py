@@ -18,13 +18,15 @@ from vgan.clips import manifest
 from vgan.clips.manifest import ClipRow
 from vgan.clips.store import MIN_CLIPS
 from vgan.config import PreprocessParams
+from vgan.preprocess.duplicates import find_duplicates
 from vgan.preprocess.records import Record
 from vgan.preprocess.splits import GAP, SPLITS, TEST, split_by_group, split_by_time
 from vgan.preprocess.wishes import Wish
 
-__all__ = ["Candidates", "Video", "choose_splits", "groups_of", "manifest_tables"]
+__all__ = ["Candidates", "Video", "choose_splits", "drop_duplicates", "groups_of", "manifest_tables"]
 
 _SHARED = "shares frames with test clips"
+_DUPLICATE = "duplicate of an earlier clip"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Candidates:
         self.video = np.repeat(np.arange(len(videos), dtype=np.int32), counts)
         self.kept: NDArray[np.bool_] = self.column("kept").copy()
         self.splits = np.zeros(len(self.video), np.int8)  # places in `splits.SPLITS`
+        self._original = np.full(len(self.video), -1, np.int64)  # candidate that a duplicate repeats
         self._reasons = [""]
         self._reason = np.zeros(len(self.video), np.int16)  # places in `_reasons`; 0: as recorded
 
@@ -72,8 +75,30 @@ class Candidates:
         self._reason[places] = len(self._reasons) - 1
         self.kept[places] = False
 
+    def drop_duplicates(self, places: NDArray[np.int64], originals: NDArray[np.int64]) -> None:
+        """Keep the clips at `places` no longer, which repeat those at `originals`."""
+        self.drop(places, _DUPLICATE)
+        self._original[places] = originals
+
     def reason_of(self, number: int) -> pa.Array:
-        """The reasons of video `number`'s candidates."""
+        """The reasons of video `number`'s candidates; a duplicate's names what it repeats."""
+        originals = self._original[self.first[number] : self.first[number + 1]]
+        reasons = self._kind_of(number)
+        if (originals < 0).all():
+            return reasons
+        named = reasons.to_pylist()
+        for row in np.flatnonzero(originals >= 0).tolist():
+            named[row] += f": {self._place_of(int(originals[row]))}"
+        return pa.array(named, pa.string())
+
+    def _place_of(self, place: int) -> str:
+        number = int(self.video[place])
+        record = self.videos[number].record
+        start = record.table["start"][place - int(self.first[number])]
+        return f"{record.source}, frame {start}"
+
+    def _kind_of(self, number: int) -> pa.Array:
+        """As `reason_of`, but naming no clip."""
         rows = slice(self.first[number], self.first[number + 1])
         recorded = self.videos[number].record.table["reason"].combine_chunks()
         if not self._reason[rows].any():
@@ -86,10 +111,10 @@ class Candidates:
         return int((self.splits == SPLITS.index(split)).sum())
 
     def dropped(self) -> Counter[str]:
-        """How many candidates are not kept, by reason."""
+        """How many candidates are not kept, by reason, duplicates together."""
         counts: Counter[str] = Counter()
         for number in range(len(self.videos)):
-            for count in pc.value_counts(self.reason_of(number)).to_pylist():
+            for count in pc.value_counts(self._kind_of(number)).to_pylist():
                 if count["values"]:
                     counts[count["values"]] += count["counts"]
         return counts
@@ -105,6 +130,18 @@ def groups_of(names: Sequence[str], contents: Sequence[str], wishes: Mapping[str
         groups.append(wished or first.get(content, name))
         first.setdefault(content, groups[-1])
     return groups
+
+
+def drop_duplicates(candidates: Candidates, params: PreprocessParams) -> None:
+    """Drop kept clips that repeat an earlier one, before any split: no copy may be on both sides."""
+    if params.duplicate_bits == "off":
+        return
+    places = np.flatnonzero(candidates.kept)
+    text = "".join(candidates.column("phash")[places])
+    hashes = np.frombuffer(bytes.fromhex(text), ">u8").astype(np.uint64)
+    originals = find_duplicates(hashes, candidates.shot[places], int(params.duplicate_bits))
+    again = originals >= 0
+    candidates.drop_duplicates(places[again], places[originals[again]])
 
 
 def choose_splits(candidates: Candidates, wishes: Mapping[str, Wish], params: PreprocessParams) -> list[str]:

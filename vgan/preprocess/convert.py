@@ -11,43 +11,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgan import video
-from vgan.clips import shards
+from vgan.clips import motion, shards
 from vgan.clips.shards import ShardWriter
 from vgan.config import PreprocessParams
+from vgan.preprocess import scenes
+from vgan.preprocess.filters import Look, look_at
 from vgan.preprocess.records import Record, RowBuffer, write_record
 from vgan.preprocess.sources import Source
-from vgan.preprocess.ticks import ticking
+from vgan.preprocess.ticks import ticking, ticks_path
 from vgan.preprocess.windows import Candidate, candidates, decoding_side
 
-__all__ = ["convert", "ticks_path", "video_key"]
+__all__ = ["code_digest", "convert", "video_key"]
 
 # Everything else shapes pixels, or which candidates there are.
-_ONLY_MANIFEST = {"test_by", "test_share", "max_failed_share", "timeout_s", "engine", "scheduler"}
+_ONLY_MANIFEST = {"duplicate_bits", "test_by", "test_share", "max_failed_share", "timeout_s", "engine", "scheduler"}
 # Modules of this room that see records only, never pixels: a test holds that nothing here imports them.
-_NO_PIXELS = {"assemble.py", "digests.py", "splits.py", "stage.py", "summary.py", "wishes.py"}
+_NO_PIXELS = {"assemble", "cluster", "digests", "duplicates", "engine", "splits", "stage", "summary", "wishes"}
 
 
-def video_key(source: Source, digest: str, params: PreprocessParams) -> str:
+def video_key(source: Source, digest: str, params: PreprocessParams, classifier: str = "") -> str:
     """16 hex digits that stand for a video's content, what splits.csv says of it, the parameters and the code.
 
     The name is in it, so that two files of one content have clips of their own; the label, as shards name it.
+    `classifier` is what `scenes.check` gives.
     """
     shaping = params.model_dump(exclude=_ONLY_MANIFEST)
     known = json.dumps([source.name, source.label, source.start_s, source.end_s])
-    parts = [digest, known, json.dumps(shaping, sort_keys=True), _code_digest()]
+    parts = [digest, known, json.dumps(shaping, sort_keys=True), code_digest(), classifier]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 @cache
-def _code_digest() -> str:
-    room = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.name not in _NO_PIXELS]
-    files = [*room, *sorted(Path(video.__file__).parent.glob("*.py")), Path(shards.__file__)]
+def code_digest() -> str:
+    """SHA-256 of the code that shapes clips."""
+    room = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.stem not in _NO_PIXELS]
+    files = [*room, *sorted(Path(video.__file__).parent.glob("*.py")), Path(motion.__file__), Path(shards.__file__)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
-
-
-def ticks_path(clips: Path) -> Path:
-    """Where workers count frames while a run is under way: beside the folder, which holds results only."""
-    return clips.parent / f".{clips.name}.frames"
 
 
 def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> Record:
@@ -57,6 +56,7 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
     writer = ShardWriter(clips, key)
     counted = _Counted()
     reason, lasting = "", True
+    classifier = scenes.load(params)
     try:
         info = video.probe(source.path, timeout_s=params.timeout_s)
         if info.duration_s is not None and source.start_s >= info.duration_s:
@@ -70,9 +70,12 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
             fps=fps,
             span=None if (source.start_s, source.end_s) == (0.0, None) else (source.start_s, source.end_s),
         )
-        frames = ticking(counted.through(frames), ticks_path(clips))
+        seconds = (source.end_s or info.duration_s or 0) - source.start_s
+        size = source.path.stat().st_size
+        frames = ticking(counted.through(frames), ticks_path(clips), expected=seconds * (fps or info.fps), size=size)
+        looked = _looked(frames, params, classifier)
         with writer:
-            reason, lasting = _store_all(frames, params, source, key, fps or info.fps, (rows, writer))
+            reason, lasting = _store_all(looked, source, key, fps or info.fps, (rows, writer))
     except video.UnusableVideo as error:
         reason, lasting = error.reason, error.lasting
     if not len(rows) and not reason:
@@ -105,9 +108,20 @@ class _Counted:
             yield frame
 
 
+def _looked(
+    frames: Iterator[NDArray[np.uint8]], params: PreprocessParams, classifier: scenes.SceneClassifier | None
+) -> Iterator[tuple[Candidate, Look]]:
+    """Every candidate with its figures, and with the reason why stabilising or a filter drops it."""
+    scene_of = None
+    if classifier is not None:
+        sampler = scenes.SceneSampler(classifier, params.frames)
+        frames, scene_of = sampler.through(frames), sampler.scene_of
+    for candidate in candidates(frames, params):
+        yield candidate, look_at(candidate, params, scene_of)
+
+
 def _store_all(
-    frames: Iterator[NDArray[np.uint8]],
-    params: PreprocessParams,
+    looked: Iterator[tuple[Candidate, Look]],
     source: Source,
     key: str,
     fps: float,
@@ -118,8 +132,8 @@ def _store_all(
     The clips before the damage are good.
     """
     try:
-        for candidate in candidates(frames, params):
-            _store(candidate, source, key, fps, into)
+        for candidate, look in looked:
+            _store(candidate, look, source, key, fps, into)
     except video.UnusableVideo as error:
         return error.reason, error.lasting
     except cv2.error as error:
@@ -127,10 +141,13 @@ def _store_all(
     return "", True
 
 
-def _store(candidate: Candidate, source: Source, key: str, fps: float, into: tuple[RowBuffer, ShardWriter]) -> None:
+def _store(
+    candidate: Candidate, look: Look, source: Source, key: str, fps: float, into: tuple[RowBuffer, ShardWriter]
+) -> None:
     rows, writer = into
     number, offset = -1, -1
-    if candidate.pixels is not None:
+    kept = candidate.pixels is not None and not look.reason
+    if candidate.pixels is not None and kept:
         about: dict[str, object] = {
             "source": source.name, "start": candidate.start, "label": source.label, "fps": fps
         }  # fmt: skip
@@ -142,11 +159,14 @@ def _store(candidate: Candidate, source: Source, key: str, fps: float, into: tup
         fps=fps,
         shard=number,
         offset=offset,
-        kept=candidate.pixels is not None,
-        reason=candidate.reason,
+        kept=kept,
+        reason=look.reason,
         psnr_before=round(candidate.psnr_before, 3),
         psnr_after=round(candidate.psnr_after, 3),
         reprojection_error=round(candidate.reprojection_error, 4),
         inlier_share=round(candidate.inlier_share, 4),
         filled_share=round(candidate.filled_share, 4),
+        motion=round(look.motion, 4),
+        phash=look.phash,
+        scene=look.scene,
     )

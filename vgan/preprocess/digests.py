@@ -8,6 +8,7 @@ digest is not kept. The index is a cache: without it, or with a damaged one, fil
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,8 @@ def _stamp(path: Path) -> _Stamp | None:
         found = path.stat()
         name = os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
     except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):  # a pipe would hold the reader up, a device never end
         return None
     return name, found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 

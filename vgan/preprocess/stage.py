@@ -3,31 +3,40 @@
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count
 
 from vgan.atomic import remove_partial
 from vgan.clips import manifest
 from vgan.config import PreprocessParams
 from vgan.errors import VganError
-from vgan.preprocess.assemble import Candidates, Video, choose_splits, groups_of, manifest_tables
-from vgan.preprocess.convert import convert, ticks_path, video_key
+from vgan.preprocess import scenes
+from vgan.preprocess.assemble import (
+    Candidates,
+    Video,
+    choose_splits,
+    drop_duplicates,
+    groups_of,
+    manifest_tables,
+)
+from vgan.preprocess.convert import video_key
 from vgan.preprocess.digests import digests, index_path
+from vgan.preprocess.engine import Job, LocalPool, Pool, run_jobs, workers_gone
 from vgan.preprocess.records import SCHEMA, Record, load_record, record_path, write_record
 from vgan.preprocess.sources import Source, find_sources
 from vgan.preprocess.summary import Summary
-from vgan.preprocess.ticks import shown
+from vgan.preprocess.ticks import Tally, ticks_path, watched
 from vgan.preprocess.wishes import applied, read_splits
 from vgan.progress import Progress
 
 __all__ = ["run"]
 
-_UNDER_WAY = 2  # videos per worker that are handed out ahead of time
 _CRASHED = "the worker reading it died (out of memory?)"
+_LOOK_EVERY_S = 0.2
 
 
 def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Summary:
@@ -37,8 +46,9 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
     where one was killed.
 
     Raises:
-        VganError: `raw` has no videos or a bad splits.csv; more than `max_failed_share` of the videos failed; or no
-            clip was kept. In the last two cases the manifest is there to be looked at.
+        VganError: `raw` has no videos or a bad splits.csv; the scene classifier cannot be used; more than
+            `max_failed_share` of the videos failed; or no clip was kept. In the last two cases
+            the manifest is there to be looked at.
     """
     started = time.monotonic()
     workers = workers or cpu_count()
@@ -48,12 +58,18 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
         wishes = read_splits(raw, (source.name for source in sources))
         sources = applied(sources, wishes)
         contents = digests(sources, index_path(clips), workers)
-        keys = [video_key(source, content, params) for source, content in zip(sources, contents, strict=True)]
+        classifier = scenes.check(params)
+        keys = [
+            video_key(source, content, params, classifier) for source, content in zip(sources, contents, strict=True)
+        ]
         done = {key: record for key in keys if (record := load_record(clips, key)) is not None and record.lasting}
-        new = [(source, key) for source, key in zip(sources, keys, strict=True) if key not in done]
+        new = [_job(source, key) for source, key in zip(sources, keys, strict=True) if key not in done]
+        if new:
+            scenes.load(params)  # one that cannot be used is told before any video is worked on
         done |= _convert_all(new, params, clips, workers)
         groups = groups_of([source.name for source in sources], contents, wishes)
         candidates = Candidates([Video(done[key], group) for key, group in zip(keys, groups, strict=True)])
+        drop_duplicates(candidates, params)
         notes = choose_splits(candidates, wishes, params)
         manifest.write_tables(clips, manifest_tables(candidates))
         _remove_stale(clips, [done[key] for key in keys])
@@ -84,55 +100,53 @@ def _alone(clips: Path) -> Iterator[None]:
         print(f"another run is writing {clips}: waiting for it to end", file=sys.stderr, flush=True)
         lock.acquire()
     try:
+        if not workers_gone(clips):
+            print(f"workers of a run that was cut off still write to {clips}: waiting for them", file=sys.stderr)
+        while not workers_gone(clips):
+            time.sleep(_LOOK_EVERY_S)
         yield
     finally:
         lock.release()
 
 
-def _convert_all(
-    new: list[tuple[Source, str]], params: PreprocessParams, clips: Path, workers: int
-) -> dict[str, Record]:
-    """Convert videos in processes of their own; one that takes its process down is found and named."""
+def _convert_all(jobs: list[Job], params: PreprocessParams, clips: Path, workers: int) -> dict[str, Record]:
+    """Convert videos in processes of their own; one that takes them down is named."""
     done: dict[str, Record] = {}
-    if not new:
+    if not jobs:
         return done
-    kept = suspects = 0
-    waiting = new
-    with Progress("preprocess", len(new), "videos") as progress, shown(ticks_path(clips), progress):
-        while waiting:
-            # After a death, those that were under way are tried one by one, then the rest together again.
-            batch = waiting[:1] if suspects else waiting
-            suspects = max(0, suspects - 1)
-            try:
-                for key in _finished(batch, params, clips, workers):
-                    record = load_record(clips, key)
-                    if record is None:
-                        raise VganError(f"a worker wrote {record_path(clips, key)}, but it is not there to be read")
-                    done[key] = record
-                    kept += record.kept
-                    progress.advance(note=f"{kept} clips")
-            except BrokenProcessPool:
-                if len(batch) > 1:
-                    suspects = _UNDER_WAY * workers
-                else:
-                    [(source, key)] = batch
-                    done[key] = Record(key, source.name, source.label, SCHEMA.empty_table(), _CRASHED, lasting=False)
-                    write_record(clips, done[key])
-                    progress.advance(note=f"{kept} clips")
-            waiting = [item for item in waiting if item[1] not in done]
+    with Progress("preprocess", len(jobs), "videos", weight=sum(max(job.size, 1) for job in jobs)) as progress:
+        tally = Tally(progress)
+        with watched(ticks_path(clips), tally.counted):
+            for job, died in run_jobs(_pool(params, clips, min(workers, len(jobs))), jobs):
+                if died:
+                    write_record(clips, _dead(job))
+                record = load_record(clips, job.key)
+                if record is None:
+                    raise VganError(f"a worker wrote {record_path(clips, job.key)}, but it cannot be read here")
+                done[job.key] = record
+                tally.ended(max(job.size, 1), record.kept, record.failed)
     return done
 
 
-def _finished(batch: list[tuple[Source, str]], params: PreprocessParams, clips: Path, workers: int) -> Iterator[str]:
-    parallel = Parallel(
-        n_jobs=workers, batch_size=1, pre_dispatch=f"{_UNDER_WAY} * n_jobs", return_as="generator_unordered"
-    )
-    yield from parallel(delayed(_convert_one)(source, key, params, clips) for source, key in batch)
+def _job(source: Source, key: str) -> Job:
+    try:
+        size = source.path.stat().st_size
+    except OSError:
+        size = -1
+    return Job(replace(source, path=source.path.absolute()), key, size)
 
 
-def _convert_one(source: Source, key: str, params: PreprocessParams, clips: Path) -> str:
-    convert(source, key, params, clips)
-    return key
+def _pool(params: PreprocessParams, clips: Path, workers: int) -> Pool:
+    if params.engine == "local":
+        return LocalPool(params, clips, workers)
+    from vgan.preprocess.cluster import ClusterPool  # Dask is there for those who ask for it
+
+    return ClusterPool(params, clips)
+
+
+def _dead(job: Job) -> Record:
+    source = job.source
+    return Record(job.key, source.name, source.label, SCHEMA.empty_table(), _CRASHED, lasting=False)
 
 
 def _remove_stale(clips: Path, records: list[Record]) -> None:

@@ -1,11 +1,13 @@
-"""How many frames the workers have read so far, in a file that they all append to: a byte per `EVERY` frames.
+"""How far the workers have come, in a file that all append to: a byte per `FRAMES` frames and per `BYTES` of video.
 
-A video takes as long as it takes, so finished videos alone would leave a bar standing still for a film's length.
+A video takes as long as it takes, so finished videos alone would leave a bar standing still for a film's length, and
+videos differ in length, so their number alone would foretell nothing.
 """
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,34 +16,70 @@ from numpy.typing import NDArray
 
 from vgan.progress import Progress
 
-__all__ = ["EVERY", "shown", "ticking"]
+__all__ = ["BYTES", "FRAMES", "Tally", "ticking", "ticks_path", "watched"]
 
-EVERY = 25
+FRAMES = 25
+BYTES = 1 << 22
+_FRAME, _BYTE = b".", b"+"
 _LOOK_EVERY_S = 1.0
 
+Told = Callable[[int, int], None]  # frames read so far, bytes of video passed
 
-def ticking(frames: Iterator[NDArray[np.uint8]], ticks: Path) -> Iterator[NDArray[np.uint8]]:
-    """Hand `frames` on and append to `ticks`, if it is there; appends of many processes do not mix."""
-    for count, frame in enumerate(frames, 1):
-        yield frame
-        if count % EVERY == 0:
-            try:
-                descriptor = os.open(ticks, os.O_WRONLY | os.O_APPEND)
-            except FileNotFoundError:
-                continue
-            os.write(descriptor, b".")
-            os.close(descriptor)
+
+def ticks_path(clips: Path) -> Path:
+    """Where workers count while a run is under way: beside the folder, which holds results only."""
+    return clips.parent / f".{clips.name}.frames"
+
+
+def ticking(
+    frames: Iterator[NDArray[np.uint8]], ticks: Path, *, expected: float, size: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Hand `frames` on and append to `ticks`, if it is there; appends of many processes do not mix.
+
+    Args:
+        frames: of one video.
+        ticks: the file.
+        expected: about how many frames there will be; 0 if nothing is known.
+        size: of the video's file, in bytes.
+    """
+    count = passed = 0
+    try:
+        for frame in frames:
+            yield frame
+            count += 1
+            if count % FRAMES == 0:
+                now = int(size * min(1.0, count / expected)) // BYTES if expected > 0 else 0
+                _append(ticks, _FRAME + _BYTE * (now - passed))
+                passed = now
+    finally:  # whatever it was, the video is behind us
+        _append(ticks, _FRAME * round(count % FRAMES / FRAMES) + _BYTE * (size // BYTES - passed))
+
+
+def _append(ticks: Path, marks: bytes) -> None:
+    if not marks:
+        return
+    try:
+        descriptor = os.open(ticks, os.O_WRONLY | os.O_APPEND)
+    except FileNotFoundError:
+        return
+    os.write(descriptor, marks)
+    os.close(descriptor)
 
 
 @contextmanager
-def shown(ticks: Path, progress: Progress) -> Iterator[None]:
-    """While the block runs, show the frames counted in `ticks` behind the bar; the file is gone afterwards."""
+def watched(ticks: Path, tell: Told) -> Iterator[None]:
+    """While the block runs, call `tell` every second with what `ticks` counts; the file is gone afterwards."""
     ticks.write_bytes(b"")
     done = threading.Event()
 
     def look() -> None:
-        while not done.wait(_LOOK_EVERY_S):
-            progress.show(f"{ticks.stat().st_size * EVERY:,} frames read")
+        frames = passed = 0
+        with ticks.open("rb") as file:
+            while not done.wait(_LOOK_EVERY_S):
+                new = file.read()
+                frames += new.count(_FRAME) * FRAMES
+                passed += new.count(_BYTE) * BYTES
+                tell(frames, passed)
 
     watcher = threading.Thread(target=look, daemon=True)
     watcher.start()
@@ -51,3 +89,31 @@ def shown(ticks: Path, progress: Progress) -> Iterator[None]:
         done.set()
         watcher.join()
         ticks.unlink()
+
+
+class Tally:
+    """The one line of a run: videos by number, the share done and the time left by bytes, clips, frames/s, failures."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()  # videos end in one thread, frames are counted in another
+        self._clips = self._failed = self._frames = self._passed = self._rest = 0
+        self._started = time.monotonic()
+
+    def ended(self, size: int, clips: int, failed: bool) -> None:
+        """A video of `size` bytes is done."""
+        with self._lock:
+            self._rest += size % BYTES
+            self._clips += clips
+            self._failed += failed
+            self._progress.advance(1, note=self._note(), weight=self._passed + self._rest)
+
+    def counted(self, frames: int, passed: int) -> None:
+        """That many frames and bytes are through so far."""
+        with self._lock:
+            self._frames, self._passed = frames, passed
+            self._progress.show(self._note(), weight=self._passed + self._rest)
+
+    def _note(self) -> str:
+        rate = self._frames / max(time.monotonic() - self._started, 1e-9)
+        return f"{self._clips} clips · {rate:.0f} frames/s · {self._failed} failed"

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from vgan.config import PreprocessParams
 from vgan.preprocess.cuts import mark_cuts
-from vgan.preprocess.motion import STILL, KltMatcher, Motion, MotionEstimator, SiftMatcher
+from vgan.preprocess.matchers import KltMatcher, SiftMatcher
+from vgan.preprocess.motion import STILL, Fitting, Motion, MotionEstimator
 from vgan.preprocess.stabilize import Geometry, Stabilized, mean_square, psnr, stabilize
 
 __all__ = ["Candidate", "candidates", "decoding_side"]
@@ -85,12 +86,13 @@ def _estimator(params: PreprocessParams) -> MotionEstimator | None:
     if params.stabilizer == "none":
         return None
     klt = params.stabilizer == "klt"
-    return MotionEstimator(
-        KltMatcher() if klt else SiftMatcher(),
+    fitting = Fitting(
+        model=params.motion_model,
         method="magsac" if klt else "ransac",
         threshold=params.ransac_threshold,
         min_matches=params.min_matches,
     )
+    return MotionEstimator(KltMatcher() if klt else SiftMatcher(), fitting)
 
 
 def _change(before: Picture, small: Picture, geometry: Geometry) -> float:

@@ -5,7 +5,7 @@ files given as `file:` addresses, so no name is taken for an option or a protoco
 pictures are opened: a playlist renamed to .mp4 cannot make ffmpeg read other files.
 """
 
-from vgan.video.binary import ffmpeg_binary
+from vgan.video.binary import ffmpeg_binary, ffmpeg_version
 from vgan.video.decode import read_frames
 from vgan.video.encode import write_animation, write_video
 from vgan.video.header import VideoInfo, probe
@@ -16,6 +16,7 @@ __all__ = [
     "UnusableVideo",
     "VideoInfo",
     "ffmpeg_binary",
+    "ffmpeg_version",
     "probe",
     "read_frames",
     "read_picture",

@@ -9,7 +9,7 @@ import imageio_ffmpeg
 
 from vgan.errors import VganError
 
-__all__ = ["ffmpeg_binary"]
+__all__ = ["ffmpeg_binary", "ffmpeg_version"]
 
 
 @cache
@@ -33,6 +33,12 @@ def ffmpeg_binary() -> str:
         f"expected an ffmpeg (5.1 or newer, with libx264): {found}, and the imageio-ffmpeg package has none for this "
         "machine; install ffmpeg with your system's package manager"
     )
+
+
+def ffmpeg_version() -> str:
+    """The version that `ffmpeg_binary` says it is."""
+    said = subprocess.run([ffmpeg_binary(), "-version"], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    return said.stdout.decode("utf-8", "replace").split("\n")[0].removeprefix("ffmpeg version ").split(" ")[0]
 
 
 def _is_able(binary: str) -> bool:

@@ -51,7 +51,7 @@ def read_frames(
     # Widened bicubic taps average whole source pixels when shrinking, so nothing aliases.
     scale = f"scale={width}:{height}:flags=bicubic{_matrix(info)}"
     output = ffmpeg.output(
-        video_input(path, **_seek(info, span))["V:0"],
+        video_input(**_seek(info, span))["V:0"],
         "pipe:1",
         format="rawvideo",
         pix_fmt="rgb24",
@@ -62,7 +62,7 @@ def read_frames(
         filter_threads=1,
     )
     count = 0
-    with running(command_line(output, loglevel="warning"), path) as run:
+    with running(command_line(output, path, loglevel="warning"), path) as run:
         while True:
             frame = np.empty((height, width, 3), np.uint8)
             try:

@@ -50,7 +50,7 @@ def probe(path: Path, *, timeout_s: float = 60.0) -> VideoInfo:
     # framecrc writes what arrives there (size, pixels' aspect, 1 / frame rate) in a form that no name, title or tag of
     # the file can imitate.
     output = ffmpeg.output(
-        video_input(path)["V:0"],
+        video_input()["V:0"],
         "pipe:1",
         format="framecrc",
         vf="showinfo=checksum=0",
@@ -60,7 +60,7 @@ def probe(path: Path, *, timeout_s: float = 60.0) -> VideoInfo:
         map_metadata=-1,
     )
     found = bytearray(_HEADER_BYTES)
-    with running(command_line(output, loglevel="info"), path, _NOTES) as run:
+    with running(command_line(output, path, loglevel="info"), path, _NOTES) as run:
         try:
             length = run.fill(memoryview(found), timeout_s)
         except TimeoutError:

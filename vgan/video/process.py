@@ -19,7 +19,17 @@ import ffmpeg
 
 from vgan.video.binary import ffmpeg_binary
 
-__all__ = ["MAX_PIXELS", "Run", "UnusableVideo", "check_file", "command_line", "last_words", "running", "video_input"]
+__all__ = [
+    "MAX_PIXELS",
+    "Run",
+    "UnusableVideo",
+    "check_file",
+    "command_line",
+    "last_words",
+    "running",
+    "still_input",
+    "video_input",
+]
 
 MAX_PIXELS = 1 << 26  # of a picture: 8192 x 8192, twice what 8K has; more is refused before memory is taken for it
 MAX_MEMORY = 4 << 30  # bytes of address space that a decoder may take
@@ -31,6 +41,7 @@ _CONTAINERS = (
     "rm,vc1,vvc,webm,webp_anim,wtv,yuv4mpegpipe"
 )
 _PIPE_BYTES = 1 << 20  # what Linux lets anyone ask for; several small frames, so that decoder and reader overlap
+_INPUT = "the input"  # ffmpeg-python takes only names that are UTF-8, and a file's need not be
 _LINE_BYTES = 2048
 _KEPT_LINES = 200
 # Ends that say nothing of the video: another time it may be read.
@@ -41,17 +52,23 @@ _GENERAL = re.compile(
     r"^(Error opening|Error while opening|Output file|Conversion failed|At least one|Terminating|Nothing was written"
     r"|Format \S+ det|Cannot determine format|Could not open encoder|Task finished with error|Last message repeated"
     r"|Could not find codec parameters|Consider increasing|Error initializing|Finishing stream|Filtering and streaming"
-    r"|Error marking|Failed to inject|Error reinit|Error parsing)|Invalid data found when processing input"
+    r"|Error marking|Failed to inject|Error reinit|Error parsing|To ignore this|Decode error rate)"
+    r"|Invalid data found when processing input"
 )
 _EARLY = re.compile(r"partial file|truncat|ended prematurely|unexpected end of file|end of file", re.IGNORECASE)
 _CORRUPT = re.compile(
     r"corrupt|concealing|error while decoding|error submitting packet|decode error|invalid data found", re.IGNORECASE
 )
+# What ffmpeg says where no picture came, the most telling first, and the reason that is given for it.
 _REFUSALS = {
-    r"not [oi]n whitelist": "unreadable: not a video file that holds its own pictures",
+    r"Picture size (\d+x\d+) (exceeds|is invalid)": rf"a picture of \1: over {MAX_PIXELS // 10**6} million pixels",
+    r"Skipped opening external track": "unreadable: its pictures lie in another file",
+    r"not [oi]n whitelist|Not detecting m3u8": "unreadable: not a video file that holds its own pictures",
     r"matches no streams": "no video stream (audio only?)",
     r"Cannot allocate memory": f"decoding it takes more than {MAX_MEMORY >> 30} GiB of memory",
-    r"Picture size (\d+x\d+) exceeds": rf"a picture of \1, more than the {MAX_PIXELS // 10**6} million pixels allowed",
+    r"moov atom not found": "unreadable: moov atom not found (cut short, or no mp4 file)",
+    r"EBML header parsing failed": "unreadable: EBML header parsing failed (damaged, or no Matroska file)",
+    r"^Error opening input": "unreadable: not a video, or its beginning is damaged",
 }
 
 
@@ -79,10 +96,10 @@ def check_file(path: Path) -> None:
         raise UnusableVideo("empty file (0 bytes)")
 
 
-def video_input(path: Path, **options: object) -> Any:
-    """The input of a command that reads a video and nothing else."""
+def video_input(**options: object) -> Any:
+    """The input of a command that reads a video and nothing else; `command_line` puts its name in."""
     return ffmpeg.input(
-        f"file:{path}",
+        _INPUT,
         protocol_whitelist="file",
         format_whitelist=_CONTAINERS,
         max_pixels=MAX_PIXELS,
@@ -91,11 +108,16 @@ def video_input(path: Path, **options: object) -> Any:
     )
 
 
-def command_line(output: Any, *, loglevel: str) -> list[str]:
-    """The command that makes `output`; it says every complaint, however often."""
+def still_input(demuxer: str) -> Any:
+    """The input of a command that reads one file as a picture."""
+    return ffmpeg.input(_INPUT, format=demuxer, protocol_whitelist="file", max_pixels=MAX_PIXELS, threads=1)
+
+
+def command_line(output: Any, path: Path, *, loglevel: str) -> list[str]:
+    """The command that makes `output` of the file at `path`; it says every complaint, however often."""
     output = output.global_args("-hide_banner", "-nostdin", "-nostats", "-loglevel", f"repeat+level+{loglevel}")
     command: list[str] = ffmpeg.compile(output, cmd=ffmpeg_binary())
-    return command
+    return [f"file:{path}" if word == _INPUT else word for word in command]
 
 
 class Run:
@@ -149,8 +171,8 @@ class Run:
                 return UnusableVideo(f"damaged: ends early, {after}")
             return UnusableVideo("damaged: not every frame could be decoded whole") if self._corrupt else None
         lasting = not any(_PASSING.search(line) for line in self._lines)
-        words = _telling(self._lines)
-        return UnusableVideo(f"damaged {after}: {words}" if frames else _refusal(words), lasting=lasting)
+        reason = f"damaged {after}: {_telling(self._lines)}" if frames else _refusal(self._lines)
+        return UnusableVideo(reason, lasting=lasting)
 
     def _listen(self) -> None:
         content = os.read(self._stderr.fileno(), 1 << 16)
@@ -162,13 +184,15 @@ class Run:
 
     def _keep(self, line: bytes) -> None:
         level, text = _cleaned(line, self._path)
-        if self._notes is not None and self._notes.search(text) and len(self.noted) < _KEPT_LINES:
+        # A line that a name or tag of the file adds has no level.
+        noted = self._notes is not None and level == "info" and self._notes.search(text)
+        if noted and len(self.noted) < _KEPT_LINES:
             self.noted.append(text)
         if not text or level in ("info", "verbose", "debug"):
             return
         self._early |= _EARLY.search(text) is not None
         self._corrupt |= _CORRUPT.search(text) is not None
-        if level != "warning":
+        if level != "warning" or any(re.search(pattern, text) for pattern in _REFUSALS):
             self._lines.add(text)
         if len(self._lines) > 2 * _KEPT_LINES:  # which are kept does not depend on the order in which they came
             self._lines = set(sorted(self._lines)[:_KEPT_LINES])
@@ -228,15 +252,14 @@ def last_words(text: bytes, path: Path) -> str:
 def _telling(lines: set[str]) -> str:
     """One of the lines that tell most, the same whatever order ffmpeg's threads wrote them in."""
     some = sorted(line for line in lines if line)
-    known = [line for pattern in _REFUSALS for line in some if re.search(pattern, line)]
-    telling = known or [line for line in some if not _GENERAL.search(line)] or some or ["ffmpeg decoded no frame"]
+    telling = [line for line in some if not _GENERAL.search(line)] or some or ["ffmpeg decoded no frame"]
     return telling[0][:200]
 
 
-def _refusal(words: str) -> str:
+def _refusal(lines: set[str]) -> str:
     """The reason for which no frame came."""
-    for pattern, reason in _REFUSALS.items():
-        found = re.search(pattern, words)
-        if found is not None:
-            return found.expand(reason)
-    return f"unreadable: {words}"
+    known = (re.search(pattern, line) for pattern in _REFUSALS for line in sorted(lines))
+    found = next((match for match in known if match is not None), None)
+    if found is None or (found.re.pattern.startswith("^") and not all(_GENERAL.search(line) for line in lines)):
+        return f"unreadable: {_telling(lines)}"
+    return found.expand(_REFUSALS[found.re.pattern])

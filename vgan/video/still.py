@@ -6,7 +6,7 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from vgan.video.process import MAX_PIXELS, Run, UnusableVideo, check_file, command_line, running
+from vgan.video.process import Run, UnusableVideo, check_file, command_line, running, still_input
 
 __all__ = ["read_picture"]
 
@@ -35,7 +35,7 @@ def read_picture(path: Path, *, short_side: int | None = None, timeout_s: float 
         UnusableVideo: the file is missing, no such picture or damaged, or took longer than `timeout_s`.
     """
     demuxer = _demuxer(path)
-    picture = ffmpeg.input(f"file:{path}", format=demuxer, protocol_whitelist="file", max_pixels=MAX_PIXELS, threads=1)
+    picture = still_input(demuxer)
     # Colours weighted by opacity before they are averaged, or hidden ones would shine through at the edges; in 16 bits,
     # as the filter takes 255 for 255/256.
     chain = [] if demuxer in ("jpeg_pipe", "pgm_pipe", "ppm_pipe") else ["format=gbrap16", "premultiply=inplace=1"]
@@ -44,7 +44,7 @@ def read_picture(path: Path, *, short_side: int | None = None, timeout_s: float 
     output = ffmpeg.output(
         picture["v:0"], "pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", vframes=1, vf=",".join(chain)
     )
-    with running(command_line(output, loglevel="error"), path) as run:
+    with running(command_line(output, path, loglevel="error"), path) as run:
         try:
             return _picture(run, timeout_s)
         except TimeoutError:

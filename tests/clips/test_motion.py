@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.evaluate.clips import moving_blobs
-from vgan.evaluate.motion import MOVING_LEVELS, moving_share, quantiles
+from vgan.clips.motion import MOVING_LEVELS, moving_share, quantiles
 
 
 @pytest.mark.parametrize(("levels", "expected"), [(MOVING_LEVELS, 0.0), (MOVING_LEVELS + 1, 3 / 4 * 1 / 16)])

@@ -19,7 +19,9 @@ def moving_share(clips: NDArray[np.uint8]) -> NDArray[np.float64]:
     for index, clip in enumerate(clips):  # one at a time: the differences take as much memory as the clip
         before, after = clip[:-1], clip[1:]
         change = np.maximum(before, after) - np.minimum(before, after)  # T-1 x H x W x 3, no overflow
-        shares[index] = (change.sum(-1, dtype=np.uint16) > 3 * MOVING_LEVELS).mean()
+        # Three terms written out: summing over an axis of three is eight times slower.
+        total = change[..., 0].astype(np.uint16) + change[..., 1] + change[..., 2]
+        shares[index] = (total > 3 * MOVING_LEVELS).mean()
     return shares
 
 

@@ -191,15 +191,6 @@ def test_decoder_without_a_frame_is_ended(tmp_path: Path, monkeypatch: pytest.Mo
         probe(tmp_path / "clip.mp4", timeout_s=0.2)
 
 
-def test_decoder_that_fails_midway_gives_its_frames_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    binary = _script(tmp_path / "ffmpeg", "head -c 60 /dev/zero; echo 'moof is broken' >&2; exit 3")
-    monkeypatch.setattr(process, "ffmpeg_binary", lambda: binary)
-    frames = read_frames(tmp_path / "clip.mp4", VideoInfo(width=4, height=2, fps=25, duration_s=None))
-    assert [next(frames).shape, next(frames).shape] == [(2, 4, 3)] * 2
-    with pytest.raises(UnusableVideo, match="damaged after 2 frames: moof is broken"):
-        next(frames)
-
-
 @pytest.mark.usefixtures("no_cache")
 def test_system_ffmpeg_that_lacks_something_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _script(tmp_path / "ffmpeg", "echo \"Unknown encoder 'libx264'\" >&2; exit 8")
