@@ -6,6 +6,7 @@ camera's frames are not touched at all, however noisy, and a pan slower than the
 A chain's small errors add up too: while the camera moves, a *tether* to an earlier frame pulls it back.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from vgan.preprocess.matchers import Gray, Matcher, follow
 from vgan.preprocess.warps import Fit, Matrix, Points, apply, between, corner_shift, fit, is_sane
 
-__all__ = ["STILL", "Fitting", "Motion", "MotionEstimator"]
+__all__ = ["STILL", "Fitting", "Motion", "MotionEstimator", "as_bright", "brightness", "brings_nearer", "stands_alike"]
 
 # Bars below which motion counts as none, as shares of the shorter side. A camera at rest must clear a high one (1/4
 # pixel of 64: it trembles, and noise moves points); one that has begun to move, a low one, until it rests again.
@@ -84,10 +85,10 @@ class MotionEstimator:
     def step(self, gray: Gray) -> Motion:
         """Motion of the shot's next frame (uint8, H x W) against the one before; the first stands still."""
         if self._anchor is None:
-            self._renew(gray, _level(gray))
+            self._renew(gray, brightness(gray))
             return STILL
-        level = _level(gray)
-        brought = _as_bright(gray, self._anchor_level - level)
+        level = brightness(gray)
+        brought = as_bright(gray, self._anchor_level - level)
         motion = self._compare(gray, brought, self._anchor)
         self._rested = self._rested + 1 if motion.still else 0
         self._age += 1
@@ -133,7 +134,7 @@ class MotionEstimator:
             return self._unknown((gray, brought), anchor, "only a part of the picture moves")
         if chosen.mean() < _INLIER_SHARE:
             return self._unknown((gray, brought), anchor, f"no {self._fitting.model} that enough points follow")
-        if corner_shift(matrix, gray.shape) < still_px or not _brings_nearer(matrix, brought, anchor):
+        if corner_shift(matrix, gray.shape) < still_px or not brings_nearer(matrix, brought, anchor):
             return STILL
         return Motion(matrix, error=float(distances[chosen].mean()), inlier_share=float(chosen.mean()))
 
@@ -142,10 +143,14 @@ class MotionEstimator:
 
         It stands still as long as the picture does: then nothing is lost.
         """
-        alike = (cv2.absdiff(picture, anchor) <= _SAME_LEVELS for picture in pictures)
-        same = max(float(pixels.mean()) for pixels in alike)
-        enough = _SAME_SHARE_AT_REST if self._at_rest else _SAME_SHARE
-        return STILL if same >= enough else Motion(None, reason)
+        alike = any(stands_alike((picture, anchor), at_rest=self._at_rest) for picture in pictures)
+        return STILL if alike else Motion(None, reason)
+
+
+def stands_alike(pair: Sequence[Gray], *, at_rest: bool) -> bool:
+    """Whether two frames look the same but for noise and what moves: much may, before a camera that is at rest."""
+    same = float((cv2.absdiff(pair[0], pair[1]) <= _SAME_LEVELS).mean())
+    return same >= (_SAME_SHARE_AT_REST if at_rest else _SAME_SHARE)
 
 
 def _parts(points: Points, chosen: Chosen, shape: tuple[int, ...]) -> int:
@@ -186,7 +191,7 @@ class _Tether:
         self._age += 1
         self.worn = self._age >= self._FRAMES
         if self._age % self._EVERY == 0:
-            seen = self._seen(pose, _as_bright(gray, self._level - level), fitting)
+            seen = self._seen(pose, as_bright(gray, self._level - level), fitting)
             self.worn = self.worn or seen is None
             pose = pose if seen is None else pose + self._PULL * (seen - pose)
         held = between(pose, self._pose)
@@ -206,12 +211,12 @@ class _Tether:
         return None if far else found[0]
 
 
-def _level(gray: Gray) -> float:
+def brightness(gray: Gray) -> float:
     """A frame's brightness."""
     return float(np.median(gray[::4, ::4]))
 
 
-def _as_bright(gray: Gray, levels: float) -> Gray:
+def as_bright(gray: Gray, levels: float) -> Gray:
     """`gray` made brighter by `levels`: an exposure that adapts is no motion, but spoils the tracking."""
     offset = round(levels)
     if offset == 0:
@@ -220,7 +225,7 @@ def _as_bright(gray: Gray, levels: float) -> Gray:
     return brought
 
 
-def _brings_nearer(matrix: Matrix, gray: Gray, anchor: Gray) -> bool:
+def brings_nearer(matrix: Matrix, gray: Gray, anchor: Gray) -> bool:
     """Whether warping makes the frames more alike than leaving them, big differences (moving things) capped.
 
     Looked at in half size, which is as telling.

@@ -12,8 +12,9 @@ from vgan.preprocess.cuts import mark_cuts
 from vgan.preprocess.matchers import KltMatcher, SiftMatcher
 from vgan.preprocess.motion import STILL, Fitting, Motion, MotionEstimator
 from vgan.preprocess.stabilize import Geometry, Stabilized, mean_square, psnr, stabilize
+from vgan.preprocess.tripod import tripod_motions
 
-__all__ = ["Candidate", "candidates", "decoding_side"]
+__all__ = ["Candidate", "candidates", "decoding_side", "new_estimator"]
 
 Picture = NDArray[np.uint8]  # H x W x 3
 
@@ -40,6 +41,7 @@ class _Seen:
     """What is kept of a frame until the last window that it is in."""
 
     small: Picture
+    gray: NDArray[np.uint8] | None  # at estimation size, where the clip is measured as a whole
     motion: Motion
     change: float  # mean squared difference to the frame before, unstabilised
 
@@ -61,7 +63,7 @@ def candidates(frames: Iterable[Picture], params: PreprocessParams) -> Iterator[
     def shrink(frame: Picture) -> tuple[Picture, Picture]:
         nonlocal geometry
         if geometry is None:
-            side = params.estimation_height if params.stabilizer == "klt" else None
+            side = None if params.stabilizer == "sift" else params.estimation_height
             geometry = Geometry.of((frame.shape[1], frame.shape[0]), params.size, side)
         return frame, geometry.shrink(frame)
 
@@ -73,26 +75,30 @@ def candidates(frames: Iterable[Picture], params: PreprocessParams) -> Iterator[
         assert geometry is not None
         if begins:
             shot, shot_start = shot + 1, index
-            estimator = _estimator(params)
+            estimator = new_estimator(params)
             window.clear()
         motion = STILL if estimator is None else estimator.step(geometry.gray(frame))
-        window.append(_Seen(small, motion, _change(window[-1].small if window else small, small, geometry)))
+        gray = geometry.gray(frame) if params.stabilizer == "vidstab" else None
+        window.append(_Seen(small, gray, motion, _change(window[-1].small if window else small, small, geometry)))
         start = index - params.frames + 1
         if start >= shot_start and (start - shot_start) % params.stride == 0:
             yield _candidate(start, shot, window, geometry, params)
 
 
-def _estimator(params: PreprocessParams) -> MotionEstimator | None:
-    if params.stabilizer == "none":
-        return None
-    klt = params.stabilizer == "klt"
-    fitting = Fitting(
+def new_estimator(params: PreprocessParams) -> MotionEstimator | None:
+    """Follows a shot frame by frame; None where nothing does."""
+    if params.stabilizer == "klt":
+        return MotionEstimator(KltMatcher(), _fitting(params))
+    return MotionEstimator(SiftMatcher(), _fitting(params)) if params.stabilizer == "sift" else None
+
+
+def _fitting(params: PreprocessParams) -> Fitting:
+    return Fitting(
         model=params.motion_model,
-        method="magsac" if klt else "ransac",
+        method="ransac" if params.stabilizer == "sift" else "magsac",
         threshold=params.ransac_threshold,
         min_matches=params.min_matches,
     )
-    return MotionEstimator(KltMatcher() if klt else SiftMatcher(), fitting)
 
 
 def _change(before: Picture, small: Picture, geometry: Geometry) -> float:
@@ -101,6 +107,9 @@ def _change(before: Picture, small: Picture, geometry: Geometry) -> float:
 
 def _candidate(start: int, shot: int, window: deque[_Seen], geometry: Geometry, params: PreprocessParams) -> Candidate:
     motions = [seen.motion for seen in window]
+    grays = [seen.gray for seen in window if seen.gray is not None]
+    if grays:
+        motions = tripod_motions(grays, _fitting(params), params.timeout_s)
     known = [motion for motion in motions[1:] if motion.matrix is not None]
     error = float(np.mean([motion.error for motion in known])) if known else float("nan")
     reason = next((motion.reason for motion in motions[1:] if motion.matrix is None), "")

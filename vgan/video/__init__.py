@@ -11,12 +11,14 @@ from vgan.video.encode import write_animation, write_video
 from vgan.video.header import VideoInfo, probe
 from vgan.video.process import UnusableVideo
 from vgan.video.still import read_picture
+from vgan.video.vidstab import parts_moved
 
 __all__ = [
     "UnusableVideo",
     "VideoInfo",
     "ffmpeg_binary",
     "ffmpeg_version",
+    "parts_moved",
     "probe",
     "read_frames",
     "read_picture",
