@@ -146,5 +146,5 @@ def hang(job: Job, params: PreprocessParams, clips: Path) -> None:
     """A video that never ends."""
     from vgan.preprocess import engine
 
-    with engine._writing(clips):
+    with engine.writing(clips):
         time.sleep(300)

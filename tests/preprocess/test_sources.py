@@ -3,10 +3,7 @@
 import os
 from pathlib import Path
 
-import pytest
-
-from vgan.errors import VganError
-from vgan.preprocess.sources import find_sources
+from vgan.preprocess.sources import STILLS, find_sources
 
 
 def _lay(raw: Path, *names: str) -> None:
@@ -34,12 +31,10 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     assert names == ["broken.mp4", "file.mp4", "folder/x.mp4", "own/y.mp4"]
 
 
-@pytest.mark.parametrize("names", [(), ("notes.txt",)])
-def test_no_video_is_told(tmp_path: Path, names: tuple[str, ...]) -> None:
-    _lay(tmp_path, *names)
-    for raw in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(VganError, match="run `vgan demo-footage`"):
-            find_sources(raw)
+def test_stills_are_asked_for_by_their_own_extensions(tmp_path: Path) -> None:
+    _lay(tmp_path, "a/x.JPG", "a/y.webp", "z.png", "z.mp4", "notes.txt")
+    assert [source.name for source in find_sources(tmp_path, STILLS)] == ["a/x.JPG", "a/y.webp", "z.png"]
+    assert find_sources(tmp_path / "a") == find_sources(tmp_path / "missing") == []
 
 
 def test_name_that_is_no_utf8_is_shown_with_escapes(tmp_path: Path) -> None:

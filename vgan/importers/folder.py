@@ -16,10 +16,9 @@ def plan(places: Places) -> Plan:
     Raises:
         VganError: there is no video, or a splits.csv that is not valid.
     """
-    try:
-        sources = find_sources(places.src)
-    except VganError:
-        raise VganError(f"expected videos in {places.src}, found none") from None
+    sources = find_sources(places.src)
+    if not sources:
+        raise VganError(f"expected videos in {places.src}, found none")
     wishes = read_splits(places.src, (source.name for source in sources))
 
     def items() -> Iterator[Entry | Passed]:

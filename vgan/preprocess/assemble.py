@@ -19,7 +19,7 @@ from vgan.clips.manifest import ClipRow
 from vgan.clips.store import MIN_CLIPS
 from vgan.config import PreprocessParams
 from vgan.preprocess.duplicates import find_duplicates
-from vgan.preprocess.records import Record
+from vgan.preprocess.records import SCHEMA, Record
 from vgan.preprocess.splits import GAP, SPLITS, TEST, split_by_group, split_by_time
 from vgan.preprocess.wishes import Wish
 
@@ -45,7 +45,7 @@ class Candidates:
 
     def __init__(self, videos: Sequence[Video]) -> None:
         self.videos = videos
-        counts = [video.record.table.num_rows for video in videos]
+        counts = np.array([video.record.table.num_rows for video in videos], np.int64)
         self.first = np.r_[0, np.cumsum(counts)].astype(np.int64)  # of each video's rows, and N
         self.video = np.repeat(np.arange(len(videos), dtype=np.int32), counts)
         self.kept: NDArray[np.bool_] = self.column("kept").copy()
@@ -59,7 +59,8 @@ class Candidates:
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of the records, one that holds numbers."""
-        return np.concatenate([video.record.table[name].to_numpy() for video in self.videos])
+        none = np.empty(0, SCHEMA.field(name).type.to_pandas_dtype())
+        return np.concatenate([none, *(video.record.table[name].to_numpy() for video in self.videos)])
 
     @cached_property
     def shot(self) -> NDArray[np.int64]:
@@ -148,8 +149,8 @@ def choose_splits(candidates: Candidates, wishes: Mapping[str, Wish], params: Pr
     """Fill `candidates.splits`, drop what shares frames with test clips, and return what is to be said of it."""
     notes: list[str] = []
     videos = candidates.videos
-    wished = {name: wish.split for name, wish in wishes.items() if wish.split}
     group_of = {video.record.source: video.group for video in videos}
+    wished = {name: wish.split for name, wish in wishes.items() if wish.split and name in group_of}
     official = {group_of[name]: split for name, split in sorted(wished.items(), reverse=True)}
     # 0 where nothing is given, per video
     given = np.array(

@@ -25,8 +25,19 @@ __all__ = ["code_digest", "convert", "video_key"]
 
 # Everything else shapes pixels, or which candidates there are.
 _ONLY_MANIFEST = {"duplicate_bits", "test_by", "test_share", "max_failed_share", "timeout_s", "engine", "scheduler"}
-# Modules of this room that see records only, never pixels: a test holds that nothing here imports them.
-_NO_PIXELS = {"assemble", "cluster", "digests", "duplicates", "engine", "splits", "stage", "summary", "wishes"}
+# Modules of this room that see no frame of a video: a test holds that nothing here imports them.
+_NO_PIXELS = {
+    "assemble",
+    "cluster",
+    "digests",
+    "duplicates",
+    "engine",
+    "splits",
+    "stage",
+    "stills",
+    "summary",
+    "wishes",
+}
 
 
 def video_key(source: Source, digest: str, params: PreprocessParams, classifier: str = "") -> str:

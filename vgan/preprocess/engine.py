@@ -22,7 +22,7 @@ from vgan.config import PreprocessParams
 from vgan.preprocess.convert import convert
 from vgan.preprocess.sources import Source
 
-__all__ = ["Job", "LocalPool", "Pool", "run_jobs", "work", "workers_gone"]
+__all__ = ["Job", "LocalPool", "Pool", "run_jobs", "work", "workers_gone", "writing"]
 
 _TRIES = 3  # a worker may also be killed for what another process does, so one death proves nothing
 _LOOK_EVERY_S = 0.5
@@ -123,12 +123,13 @@ class LocalPool:
 
 def work(job: Job, params: PreprocessParams, clips: Path) -> None:
     """Convert a video while holding the lock that says somebody may be writing."""
-    with _writing(clips):
+    with writing(clips):
         convert(job.source, job.key, params, clips)
 
 
 @contextmanager
-def _writing(clips: Path) -> Iterator[None]:
+def writing(clips: Path) -> Iterator[None]:
+    """Hold the lock that tells later runs that a worker may still be writing to `clips`."""
     descriptor = os.open(_workers_lock(clips), os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)

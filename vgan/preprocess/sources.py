@@ -5,8 +5,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vgan.errors import VganError
-
 __all__ = ["STILLS", "VIDEOS", "Source", "as_text", "find_sources", "tables", "walk"]
 
 # fmt: off
@@ -31,18 +29,12 @@ class Source:
     end_s: float | None = None  # None: to the end
 
 
-def find_sources(raw: Path) -> list[Source]:
-    """Every video below `raw`, by extension and in order of name; hidden files and folders are passed over.
-
-    Raises:
-        VganError: there is none.
-    """
+def find_sources(raw: Path, suffixes: Collection[str] = VIDEOS) -> list[Source]:
+    """Every video (or what `suffixes` say) below `raw`, in order of name; hidden files and folders are passed over."""
     sources = []
-    for path in walk(raw, VIDEOS):
+    for path in walk(raw, suffixes):
         relative = path.relative_to(raw)
         sources.append(Source(path=path, name=as_text(relative.as_posix()), label=as_text(relative.parent.name)))
-    if not sources:
-        raise VganError(f"expected videos in {raw}, found none: put some there or run `vgan demo-footage`")
     return sorted(sources, key=lambda source: source.name)
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -27,10 +28,11 @@ from vgan.preprocess.convert import video_key
 from vgan.preprocess.digests import digests, index_path
 from vgan.preprocess.engine import Job, LocalPool, Pool, run_jobs, workers_gone
 from vgan.preprocess.records import SCHEMA, Record, load_record, record_path, write_record
-from vgan.preprocess.sources import Source, find_sources
+from vgan.preprocess.sources import STILLS, Source, find_sources
+from vgan.preprocess.stills import convert_stills
 from vgan.preprocess.summary import Summary
 from vgan.preprocess.ticks import Tally, ticks_path, watched
-from vgan.preprocess.wishes import applied, read_splits
+from vgan.preprocess.wishes import Wish, applied, read_splits
 from vgan.progress import Progress
 
 __all__ = ["run"]
@@ -46,17 +48,15 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
     where one was killed.
 
     Raises:
-        VganError: `raw` has no videos or a bad splits.csv; the scene classifier cannot be used; more than
-            `max_failed_share` of the videos failed; or no clip was kept. In the last two cases
-            the manifest is there to be looked at.
+        VganError: `raw` has neither videos nor pictures, or a bad splits.csv; the scene classifier cannot be used; more
+            than `max_failed_share` of the videos failed; or no clip and no picture was kept. In the last two cases the
+            manifest is there to be looked at.
     """
     started = time.monotonic()
     workers = workers or cpu_count()
     with _alone(clips):
         remove_partial(clips)
-        sources = find_sources(raw)
-        wishes = read_splits(raw, (source.name for source in sources))
-        sources = applied(sources, wishes)
+        sources, stills, wishes = _footage(raw)
         contents = digests(sources, index_path(clips), workers)
         classifier = scenes.check(params)
         keys = [
@@ -73,6 +73,7 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
         notes = choose_splits(candidates, wishes, params)
         manifest.write_tables(clips, manifest_tables(candidates))
         _remove_stale(clips, [done[key] for key in keys])
+        pictures = convert_stills(stills, wishes, params, clips, workers)
     records = [done[key] for key in keys]
     summary = Summary(
         videos=len(sources),
@@ -84,9 +85,19 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
         dropped=candidates.dropped(),
         seconds=time.monotonic() - started,
         notes=notes,
+        stills=pictures,
     )
     _check(summary, params, clips)
     return summary
+
+
+def _footage(raw: Path) -> tuple[list[Source], list[Source], dict[str, Wish]]:
+    """The videos, the still pictures, and what splits.csv says of either."""
+    sources, stills = find_sources(raw), find_sources(raw, STILLS)
+    if not sources and not stills:
+        raise VganError(f"expected videos in {raw}, found none: put some there or run `vgan demo-footage`")
+    wishes = read_splits(raw, (source.name for source in chain(sources, stills)))
+    return applied(sources, wishes), applied(stills, wishes), wishes
 
 
 @contextmanager
@@ -167,7 +178,14 @@ def _check(summary: Summary, params: PreprocessParams, clips: Path) -> None:
             f"{len(summary.failed)} of {summary.videos} videos could not be used, more than "
             f"preprocess.max_failed_share = {params.max_failed_share:g} allows: {named}; mend or remove them"
         )
-    if summary.clips_kept == 0:
+    stills = summary.stills
+    if stills is not None and not summary.clips_kept and stills.failed > params.max_failed_share * stills.pictures:
+        named = "; ".join(f"{source}: {reason}" for source, reason in stills.examples[:5])
+        raise VganError(
+            f"{stills.failed} of {stills.pictures} pictures could not be used, more than "
+            f"preprocess.max_failed_share = {params.max_failed_share:g} allows: {named}; mend or remove them"
+        )
+    if summary.clips_kept == 0 and not (stills is not None and stills.kept):
         reasons = "; ".join(f"{count} dropped: {reason}" for reason, count in summary.dropped.most_common(3))
         raise VganError(
             f"no usable clip in {summary.videos} videos ({named or reasons}): add longer or steadier footage, lower "

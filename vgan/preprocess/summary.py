@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from vgan.preprocess.stills import StillCounts
 from vgan.progress import duration
 
 __all__ = ["Summary"]
@@ -23,6 +24,7 @@ class Summary:
     dropped: Counter[str]  # candidates not kept, by reason
     seconds: float
     notes: list[str] = field(default_factory=list)
+    stills: StillCounts | None = None
 
     @property
     def clips_kept(self) -> int:
@@ -41,4 +43,17 @@ class Summary:
         if len(self.failed) > _NAMED:
             lines.append(f"not usable: {len(self.failed) - _NAMED} more, see clips.parquet")
         lines += [f"used in part: {source}: {reason}" for source, reason in self.damaged[:_NAMED]]
+        if self.stills is not None:
+            lines += self._of_stills(self.stills)
         return "\n".join(lines + self.notes)
+
+    @staticmethod
+    def _of_stills(stills: StillCounts) -> list[str]:
+        lines = [
+            f"{stills.kept} of {stills.pictures} pictures ({stills.new} worked on): {stills.train} to train on, "
+            f"{stills.test} to test with"
+        ]
+        lines += [f"not usable: {source}: {reason}" for source, reason in stills.examples]
+        if stills.failed > len(stills.examples):
+            lines.append(f"not usable: {stills.failed - len(stills.examples)} pictures more, see stills/clips.parquet")
+        return lines
