@@ -146,6 +146,14 @@ def test_missing_or_damaged_clips_are_told(tmp_path: Path) -> None:
         ClipStore(tmp_path)
 
 
+def test_a_manifest_whose_names_are_no_text_is_told(tmp_path: Path) -> None:
+    manifest.write(tmp_path, [])
+    path = tmp_path / manifest.MANIFEST
+    path.write_bytes(path.read_bytes().replace(b"reprojection_error", b"reprojection_\xff\xffror"))
+    with pytest.raises(VganError, match=r"clips\.parquet"):
+        manifest.read(tmp_path)
+
+
 def test_manifest_round_trip_is_ordered(tmp_path: Path) -> None:
     rows = [
         ClipRow(id="b", source="b", start=2, psnr_after=31.5),

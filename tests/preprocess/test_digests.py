@@ -79,7 +79,7 @@ def test_a_file_just_written_is_read_again(raw: list[Source], tmp_path: Path, re
 
 
 @pytest.mark.usefixtures("later")
-@pytest.mark.parametrize("damage", [b"", b"ARROW1", None])
+@pytest.mark.parametrize("damage", [b"", b"ARROW1", None, b"bit"])
 def test_a_damaged_index_costs_reading_only(
     raw: list[Source], tmp_path: Path, reads: list[str], damage: bytes | None
 ) -> None:
@@ -87,7 +87,9 @@ def test_a_damaged_index_costs_reading_only(
     expected = digests(raw, index, workers=2)
     reads.clear()
     content = index.read_bytes()
-    index.write_bytes(content[: len(content) // 2] if damage is None else damage)
+    place = content.index(expected[0].encode())  # with one bit wrong it would be another video's
+    flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+    index.write_bytes({None: content[: len(content) // 2], b"bit": flipped}.get(damage, damage or b""))
     assert digests(raw, index, workers=2) == expected
     assert sorted(reads) == sorted(NAMES) and index.read_bytes() == content
 

@@ -99,7 +99,7 @@ def read_table(folder: Path, columns: Iterable[str] | None = None) -> pa.Table:
             if file.schema_arrow.remove_metadata() != SCHEMA:
                 raise VganError(f"{path} has other columns than this version's: run `vgan preprocess` again")
             return file.read(None if columns is None else list(columns))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise VganError(f"{path} is damaged ({error}): delete it and run `vgan preprocess` again") from None
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vgan.atomic import open_atomic
+from vgan.atomic import write_bytes
 from vgan.preprocess.sources import Source
 from vgan.progress import Progress
 
@@ -35,6 +35,7 @@ _SCHEMA = pa.schema(
 )
 _RACY_NS = 2_000_000_000  # FAT's clock ticks every two seconds, others faster
 _BLOCK = 1 << 20
+_CHECKSUM_BYTES = 32
 _SHOWN_FROM = 1 << 28  # bytes to read; less is read before a bar says anything
 
 _Stamp = tuple[str, int, int, int, int]  # path, size, inode, modified, changed
@@ -110,10 +111,13 @@ def _read(path: Path) -> _Read:
 
 def _load(index: Path) -> dict[_Stamp, str]:
     try:
-        with pa.ipc.open_file(index.read_bytes()) as file:
-            table = file.read_all()
-    except (OSError, pa.ArrowException):
+        content = index.read_bytes()
+    except OSError:
         return {}
+    file, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
+    if hashlib.sha256(file).digest() != checksum:  # a digest with one wrong bit would be another video's
+        return {}
+    table = pa.ipc.open_file(file).read_all()
     if table.schema != _SCHEMA:
         return {}
     columns = [table[name].to_pylist() for name in _SCHEMA.names]
@@ -123,5 +127,8 @@ def _load(index: Path) -> dict[_Stamp, str]:
 def _save(index: Path, known: dict[_Stamp, str]) -> None:
     columns = list(zip(*(((*stamp, digest)) for stamp, digest in known.items()), strict=True)) or [()] * len(_SCHEMA)
     table = pa.table([pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], _SCHEMA)
-    with open_atomic(index) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, _SCHEMA) as writer:
         writer.write_table(table)
+    content = sink.getvalue().to_pybytes()
+    write_bytes(index, content + hashlib.sha256(content).digest())

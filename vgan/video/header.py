@@ -116,4 +116,5 @@ def _rate(text: str, notes: list[str]) -> float:
 
 def _duration(notes: list[str]) -> float | None:
     length = next((found for note in notes if (found := re.match(r"Duration: (\d+):(\d+):([\d.]+)", note))), None)
-    return int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3]) if length else None
+    seconds = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3]) if length else 0.0
+    return seconds or None  # damaged headers say 0
