@@ -105,15 +105,16 @@ def test_discriminator_sees_the_given_frames_first(generator: str, shown: bool) 
     state = _state(generator=generator)
     seen: list[torch.Tensor] = []
     state.discriminator.register_forward_pre_hook(lambda _network, inputs: seen.append(inputs[0].detach().clone()))
-    _train_step(state, generator=generator, show_condition=shown, image_only_share=0.0)
-    real = _clips().permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    params = PARAMS.model_copy(update={"generator": generator, "show_condition": shown, "image_only_share": 0.0})
+    train_step(state, _clips(12), params=params)
+    real = _clips(12).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
     known, fake, again = seen
     given = {"future": 1, "content_motion": 4}[generator]
     torch.testing.assert_close(known, real)
     torch.testing.assert_close(fake, again)
     assert fake.shape == real.shape and not torch.allclose(fake[:, :, given:], real[:, :, given:], atol=0.1)
-    assert torch.allclose(fake[::2, :, :given], real[::2, :, :given]) == shown
-    assert torch.allclose(fake[1::2, :, :given], real[1::2, :, :given]) == (generator == "content_motion")
+    same = [torch.allclose(a[:, :given], b[:, :given]) for a, b in zip(fake, real, strict=True)]
+    assert any(same) == shown and all(same) == (generator == "content_motion")
 
 
 @pytest.mark.parametrize("generator", ["future", "content_motion"])

@@ -15,41 +15,45 @@ from vgan.config import TrainParams
 from vgan.models.conditions import Conditions, Given, given_by, standing
 from vgan.models.generator import Generator
 
-__all__ = ["condition_on", "fixed_conditions", "judged", "judged_real"]
+__all__ = ["CONDITION_DRAWS", "condition_on", "fixed_conditions", "judged", "judged_real"]
 
+CONDITION_DRAWS = 2  # random numbers a clip
 _FIXED_CONDITIONS = 256
 
 
 def condition_on(
-    generator: Generator, real: torch.Tensor, image_only_share: float, rng: torch.Generator
+    generator: Generator, real: torch.Tensor, draws: torch.Tensor | None, image_only_share: float
 ) -> tuple[torch.Tensor, Given | None]:
     """The real clips B x 3 x T x S x S as the discriminator shall know them, and what the generator is given of them.
 
-    In a share of them, drawn with `rng`, `content_motion` is given the last frame before those that follow, alone: it
-    takes the place of all C frames, in the real clip too, or the discriminator would know a clip by its standing still.
+    In a share of them, by `draws` B x `CONDITION_DRAWS` from [0, 1), `content_motion` is given the last frame before
+    those that follow, alone: it takes the place of all C frames, in the real clip too, or the discriminator would know
+    a clip by its standing still.
     """
     context = generator.context
-    if context == 0:
+    if draws is None:
         return real, None
     if context > 1 and image_only_share > 0:
-        alone = torch.rand(len(real), generator=rng) < image_only_share  # B
+        alone = (draws[:, 0] < image_only_share).to(real.device)  # B
         still = torch.cat([standing(real[:, :, context - 1], context), real[:, :, context:]], 2)
-        real = torch.where(alone.to(real.device)[:, None, None, None, None], still, real)
+        real = torch.where(alone[:, None, None, None, None], still, real)
     return real, given_by(real[:, :, :context])
 
 
-def judged(generator: Generator, video: torch.Tensor, given: Given | None, show_condition: bool) -> torch.Tensor:
+def judged(
+    generator: Generator, video: torch.Tensor, given: Given | None, draws: torch.Tensor | None, show_condition: bool
+) -> torch.Tensor:
     """What the discriminator sees of generated frames B x 3 x F x S x S: with the given ones before them, or alone.
 
-    The first frame that `future` makes gives way to the picture itself in every other clip: always, and its distance
-    from the picture alone would teach it, which leaves it blurred.
+    The first frame that `future` makes gives way to the picture itself in half of the clips, by `draws`: always, and
+    its distance from the picture alone would teach it, which leaves it blurred.
     """
-    if given is None or not show_condition:
+    if given is None or draws is None or not show_condition:
         return video
     before = given.clip.to(video.dtype)  # B x 3 x C x S x S
     if generator.repeats > 0:
-        every_other = torch.arange(len(video), device=video.device) % 2 == 0
-        before = torch.where(every_other[:, None, None, None, None], before, video[:, :, : generator.repeats])
+        gives_way = (draws[:, 1] < 0.5).to(video.device)  # B
+        before = torch.where(gives_way[:, None, None, None, None], before, video[:, :, : generator.repeats])
     return torch.cat([before, video[:, :, generator.repeats :]], 2)
 
 

@@ -13,7 +13,7 @@ from vgan.models.future import FutureGenerator
 from vgan.models.generator import Generator, draw_noise, streams_of, video_of
 from vgan.models.pixels import from_bytes
 from vgan.train.augmentation import AUGMENTED_DRAWS, DISTURBED_DRAWS, augmented, augments, disturbed, disturbs
-from vgan.train.conditioning import condition_on, judged, judged_real
+from vgan.train.conditioning import CONDITION_DRAWS, condition_on, judged, judged_real
 from vgan.train.losses import (
     discriminator_loss,
     first_frame_loss,
@@ -35,6 +35,7 @@ class _Part(NamedTuple):
 
     real: torch.Tensor  # B x 3 x T x S x S
     given: Given | None  # of it, to a conditional generator
+    draws: torch.Tensor | None  # B x CONDITION_DRAWS, by which it was given and is shown
     noise: torch.Tensor  # B x Z
     video: torch.Tensor  # B x 3 x F x S x S, of F frames that are generated
     mask: torch.Tensor | None  # B x 1 x F x S x S
@@ -82,8 +83,7 @@ def _update_discriminator(
         with _autocast(clips.device, params.precision):
             part = _part(state, some, some_noise, params, for_generator=for_generator)
             real_looks = _looks(state, part.real, params, sloped=r1 > 0)
-            fake = judged(state.generator, part.video.detach(), part.given, params.show_condition)
-            fake_looks = _looks(state, fake, params, sloped=r2 > 0)
+            fake_looks = _looks(state, _judged(state, part, part.video.detach(), params), params, sloped=r2 > 0)
             pairs = zip(real_looks, fake_looks, strict=True)
             loss = _sum(discriminator_loss(real.logits, fake.logits, params.loss) for real, fake in pairs)
             figures = {"loss_d": loss, **_accuracy(real_looks[0].logits, fake_looks[0].logits, params.loss)}
@@ -103,10 +103,15 @@ def _part(
 ) -> _Part:
     """What the discriminators are to know as real, and what the generator makes of noise and of what it is given."""
     whole = _real(state, clips, params)
-    real, given = condition_on(state.generator, whole, params.image_only_share, state.chances)
+    draws = _chances(state, len(clips), CONDITION_DRAWS) if state.generator.context > 0 else None
+    real, given = condition_on(state.generator, whole, draws, params.image_only_share)
     with torch.set_grad_enabled(for_generator):
         video, mask = _made(state.generator, noise, given)
-    return _Part(judged_real(state.generator, real, params.show_condition), given, noise, video, mask)
+    return _Part(judged_real(state.generator, real, params.show_condition), given, draws, noise, video, mask)
+
+
+def _judged(state: TrainState, part: _Part, video: torch.Tensor, params: TrainParams) -> torch.Tensor:
+    return judged(state.generator, video, part.given, part.draws, params.show_condition)
 
 
 def _update_generator(state: TrainState, parts: list[_Part], params: TrainParams) -> _Figures:
@@ -119,7 +124,7 @@ def _update_generator(state: TrainState, parts: list[_Part], params: TrainParams
                 video, mask = part.video, part.mask
                 if not video.requires_grad:
                     video, mask = _made(state.generator, part.noise, part.given)
-                looks = _looks(state, judged(state.generator, video, part.given, params.show_condition), params)
+                looks = _looks(state, _judged(state, part, video, params), params)
                 real_logits: list[torch.Tensor | None] = [None] * len(looks)
                 if params.loss == "relativistic":
                     with torch.no_grad():
