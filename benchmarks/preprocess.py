@@ -62,7 +62,7 @@ def _plan(quick: bool) -> _Plan:
     if not quick:
         return _Plan(View(736, 576, 48), videos=6, frames=192, rounds=3, many=1000, batches=200, params=params)
     small = params.model_copy(update={"frames": 16, "size": 16, "stride": 16, "estimation_height": 64})
-    return _Plan(View(192, 144, 12), videos=2, frames=16, rounds=1, many=8, batches=3, params=small)
+    return _Plan(View(192, 144, 12), videos=2, frames=16, rounds=1, many=4, batches=3, params=small)
 
 
 def _found_footage() -> Path:
