@@ -51,6 +51,7 @@ class KltMatcher:
     _RENEW_FRAMES = 8
     _LEVELS = 3
     _SCOUTS = 64
+    _SCOUTS_LEVELS = 1  # below half size; what moves further than they see goes the long way
     _SCOUTS_LEAST = 8
     _SCOUTS_PX = 3.0  # within which a scout agrees with the others, and
     _SCOUTS_SHARE = 0.4  # of them that must, or every corner goes through every level
@@ -125,7 +126,7 @@ class KltMatcher:
         if self._half is None:
             self._half = cv2.pyrDown(self._gray)
         scouts = self.landmarks() * np.float32(0.5)
-        there, good = follow(self._half, cv2.pyrDown(gray), scouts, scouts, levels=self._LEVELS - 1, about=True)
+        there, good = follow(self._half, cv2.pyrDown(gray), scouts, scouts, levels=self._SCOUTS_LEVELS, about=True)
         if good.sum() < self._SCOUTS_LEAST:
             return None
         similar, chosen = cv2.estimateAffinePartial2D(
