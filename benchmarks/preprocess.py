@@ -27,8 +27,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.paper_script import Strip, decode_strip, stabilized_strip
-from benchmarks.shaken import Matrix, View, corner_errors, places, shaken
+from benchmarks.preprocessing.paper_script import Strip, decode_strip, stabilized_strip
+from benchmarks.preprocessing.shaken import Matrix, View, corner_errors, places, shaken
 from vgan.clips.store import ClipStore
 from vgan.config import PreprocessParams, load
 from vgan.preprocess.stabilize import Geometry, mean_square, psnr

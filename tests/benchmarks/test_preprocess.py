@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.paper_script import decode_strip, stabilized_strip
-from benchmarks.shaken import View, corner_errors, places, shaken
+from benchmarks.preprocessing.paper_script import decode_strip, stabilized_strip
+from benchmarks.preprocessing.shaken import View, corner_errors, places, shaken
 from tests.conftest import ROOT
 from tests.footage_factory import filmed, scene, shake
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.shaken import Matrix, View, corner_errors, places, shaken
+from benchmarks.preprocessing.shaken import Matrix, View, corner_errors, places, shaken
 from tests.footage_factory import Frames, params
 from vgan.preprocess import windows
 from vgan.preprocess.motion import Motion
