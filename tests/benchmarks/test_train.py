@@ -38,10 +38,23 @@ def test_quick_ends_with_one_line_of_json() -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks.train", "--quick"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    figure = json.loads(answer.stdout.splitlines()[-1])["tiny"]
-    assert figure["unit"] == "clips/s"
-    assert figure["ratio"] == pytest.approx(figure["ours"] / figure["reference"])
-    assert min(figure["ours"], figure["reference"]) > 0
+    *lines, last = answer.stdout.splitlines()
+    figures = json.loads(last)
+    assert [line.split(":")[0] for line in lines] == list(figures)
+    assert {name: figure["unit"] for name, figure in figures.items()} == {
+        "tiny": "clips/s",
+        "matmul_share": "GFLOP/s",
+        "loader": "s",
+        "sampling": "clips/s",
+        "one_clip": "clips/s",
+        "future": "clips/s",
+        "memory": "MiB",
+    }
+    for name, figure in figures.items():
+        less_is_more = name in ("loader", "memory")
+        ratio = figure["ours"] / figure["reference"]
+        assert figure["ratio"] == pytest.approx(1 / ratio if less_is_more else ratio)
+        assert min(figure["ours"], figure["reference"]) > 0
 
 
 def test_an_unknown_option_is_refused() -> None:
