@@ -5,7 +5,6 @@ torch's own `SyncBatchNorm` runs on GPUs alone. B batch, C channels.
 
 import torch
 from torch import distributed, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional
 
 __all__ = ["SynchronisedBatchNorm", "localise", "synchronise"]
@@ -54,9 +53,19 @@ class SynchronisedBatchNorm(nn.Module):
 
 
 def _mean(values: torch.Tensor, ranks: int) -> torch.Tensor:
-    """The mean over the ranks; gradients flow back to all of them."""
-    total: torch.Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
-    return total / ranks
+    """The mean over the ranks; gradients flow back to the values of all of them."""
+    total = _total(values.detach())
+    if not values.requires_grad:
+        return total / ranks
+    shared = values + (total - values.detach())  # the total, seen from here as a function of our own values
+    shared.register_hook(_total)  # type: ignore[no-untyped-call]
+    return shared / ranks
+
+
+def _total(values: torch.Tensor) -> torch.Tensor:
+    total = values.clone()
+    distributed.all_reduce(total)
+    return total
 
 
 def synchronise(network: nn.Module) -> None:
