@@ -106,3 +106,20 @@ def test_same_frames_same_motion(kind: str) -> None:
     for first, second in zip(one, two, strict=True):
         assert first.matrix is not None and second.matrix is not None
         np.testing.assert_array_equal(first.matrix, second.matrix)
+
+
+def test_nothing_adds_up_while_a_camera_moves() -> None:
+    """A chain of neighbours drifts; the tether holds it."""
+    places = shake(60, 13)
+    errors = _errors(_motions(filmed(scene(13), places)), places)
+    assert np.median(errors[-20:]) < 0.8  # 1.55 without it
+
+
+def test_a_similarity_is_followed_with_four_numbers() -> None:
+    places = shake(16, 12)
+    motions = _motions(filmed(scene(12), places), model="similarity")
+    assert max(_errors(motions, places)) < 0.5
+    for motion in motions:
+        assert motion.matrix is not None
+        np.testing.assert_allclose(motion.matrix[2, :2], 0, atol=1e-12)
+        np.testing.assert_allclose(motion.matrix[0, 0], motion.matrix[1, 1], atol=1e-9)
