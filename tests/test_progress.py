@@ -78,3 +78,15 @@ def test_time_left_follows_the_weight_of_what_is_done(
     assert lines[1].endswith(" 25% · 1/4 videos · 0.1 videos/s · 1:00 left · b")
     assert lines[2].endswith("100% · 1/4 videos · 0.0 videos/s · 0:00 left · c")
     assert lines[3].endswith("100% · 4/4 videos · 0.1 videos/s · took 0:30 · c")
+
+
+def test_one_of_many_processes_is_enough_to_show_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("vgan.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with Progress("train", total=2, unit="clips", shown=False) as bar:
+        clock[0] += 10.0
+        bar.advance(note="D 0.69")
+    assert capsys.readouterr().err == ""

@@ -63,6 +63,48 @@ def test_restored_state_goes_on_bit_for_bit(trained: TrainState, tmp_path: Path)
     assert ours.read_bytes() == theirs.read_bytes()
 
 
+_EVERYTHING = PARAMS.model_copy(
+    update={
+        "discriminator_norm": "none",
+        "frame_discriminator": 3,
+        "loss": "relativistic",
+        "r1_gamma": 1.0,
+        "r2_gamma": 1.0,
+        "penalty_interval": 3,
+        "augment_flip": True,
+        "augment_jitter": 0.3,
+        "diffaugment_shift": 0.2,
+        "diffaugment_cutout": 0.5,
+        "decay_start": 1,
+        "decay_steps": 20,
+        "ema_ramp": 0.5,
+    }
+)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_everything_there_is_goes_on_bit_for_bit(optimizer: str, tmp_path: Path) -> None:
+    """Both discriminators, chances, momenta, rates on their way down; and the diversity that waits for its row."""
+    params = _EVERYTHING.model_copy(update={"optimizer": optimizer})
+    whole, parted = (new_state(params, frames=FRAMES, size=SIZE, device=torch.device("cpu")) for _ in range(2))
+    rng = torch.Generator().manual_seed(0)
+    batches = [torch.randint(0, 256, (3, FRAMES, SIZE, SIZE, 3), dtype=torch.uint8, generator=rng) for _ in range(5)]
+    for clips in batches[:2]:
+        train_step(parted, clips, params=params)
+    parted.history.note(0.5)
+    checkpoint.save(tmp_path, parted, {}, _OURS)
+    other = params.model_copy(update={"seed": 77})
+    restored = new_state(other, frames=FRAMES, size=SIZE, device=torch.device("cpu"))
+    checkpoint.find(tmp_path, restored, _OURS, 9)
+    for clips in batches[2:]:
+        train_step(restored, clips, params=params)
+    for clips in batches:
+        train_step(whole, clips, params=params)
+    whole.history.note(0.5)
+    ours, theirs = (checkpoint.save(tmp_path / name, s, {}, _OURS) for name, s in (("a", restored), ("b", whole)))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
 def test_damaged_newest_falls_back_and_is_named(trained: TrainState, tmp_path: Path) -> None:
     _save(tmp_path, trained, 4, 8)
     newest = tmp_path / "step-00000008.safetensors"

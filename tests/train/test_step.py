@@ -282,3 +282,34 @@ def test_gradient_norms_are_those_of_the_update() -> None:
         pairs = zip(vars(before)[network].parameters(), vars(state)[network].parameters(), strict=True)
         length = sum(((a - b) / rate).square().sum().item() for a, b in pairs) ** 0.5
         assert figures[name] == pytest.approx(length, rel=1e-2)
+
+
+@pytest.mark.parametrize("bias", [-100.0, 100.0])
+def test_relativistic_accuracy_is_about_the_middle(bias: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only differences count in that loss, so a verdict that is "real" of all may still tell them apart."""
+    state = _state(discriminator_norm="none", loss="relativistic")
+    real = _clips().permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    some_weight = next(state.discriminator.parameters())
+
+    def verdict(video: torch.Tensor) -> torch.Tensor:
+        ahead = bias + torch.where(torch.isclose(video, real).flatten(1).all(1), 1.0, -1.0)
+        return torch.stack([ahead, torch.zeros_like(ahead)], 1) + 0.0 * video.mean() * some_weight.sum()
+
+    monkeypatch.setattr(state.discriminator, "forward", verdict)
+    _train_step(state, loss="relativistic", discriminator_norm="none")
+    figures = state.history.close_row(1)
+    assert (figures["accuracy_real"], figures["accuracy_fake"]) == (1.0, 1.0)
+
+
+def test_rates_and_average_follow_the_steps() -> None:
+    changes = {"decay_start": 0, "decay_steps": 1, "steps": 1, "ema_half_life": 8.0, "ema_ramp": 0.5}
+    state = _state(**changes)
+    old = copy.deepcopy(state.average)
+    _train_step(state, **changes)
+    # The first step's half-life is 0.5, so a quarter of the old is left.
+    for average, before, now in zip(state.average, old, state.generator.parameters(), strict=True):
+        torch.testing.assert_close(average, 0.25 * before + 0.75 * now.detach())
+    settled = copy.deepcopy([*state.generator.parameters(), *state.discriminator.parameters()])
+    _train_step(state, **changes)
+    after = [*state.generator.parameters(), *state.discriminator.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(settled, after, strict=True))  # the rates are 0 by then
