@@ -32,7 +32,7 @@ PLACES = {
     "prefect": {"flows/"},
     "optuna": {"flows/"},
     "dvc": {"flows/"},
-    "typer": {"vgan/cli.py", "flows/"},
+    "typer": {"vgan/cli.py", "vgan/cli_clips.py", "flows/"},
     "skvideo": set(),
 }
 

@@ -32,9 +32,13 @@ def exists(words: list[str]) -> bool:
     if program == "make":
         return {word for word in words[1:] if "=" not in word} <= MAKE_TARGETS
     if program == "vgan":
-        command = COMMANDS.get(words[1])
+        command, words = COMMANDS.get(words[1]), words[1:]
+        while len(words) > 1 and words[1] in getattr(command, "commands", {}):
+            command, words = command.commands[words[1]], words[1:]  # type: ignore[union-attr]
+        if hasattr(command, "commands") and not words[-1].startswith("--") and len(words) > 1:
+            return False  # a group has no arguments
         options = {option for parameter in command.params for option in parameter.opts} if command else set()
-        return command is not None and {word for word in words[2:] if word.startswith("--")} <= options
+        return command is not None and {word for word in words[1:] if word.startswith("--")} <= options
     if program == "torchrun":
         return exists(words[words.index("-m") + 1 :])
     if program == "python" and words[1] == "-m":
@@ -53,7 +57,16 @@ def test_every_command_in_a_document_exists(path: str, line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["make runn", "vgan trian", "vgan preset demo --forse", "python -m flows.nothing", "dvc reproduce", "curl x"],
+    [
+        "make runn",
+        "vgan trian",
+        "vgan clips verifi",
+        "vgan clips verify --repare",
+        "vgan preset demo --forse",
+        "python -m flows.nothing",
+        "dvc reproduce",
+        "curl x",
+    ],
 )
 def test_a_dead_command_would_be_noticed(line: str) -> None:
     assert not exists(shlex.split(line))

@@ -4,6 +4,7 @@ Under DVC and Prefect a stage's output is a pipe that is read line by line, so t
 """
 
 import sys
+import threading
 import time
 from types import TracebackType
 
@@ -34,6 +35,7 @@ class Progress:
         self._description, self._total, self._unit = description, total, unit
         self._done = self._done_at_start = done
         self._weight, self._weight_done = weight, 0.0
+        self._lock = threading.RLock()  # threads may count together
         self._printed = -1  # the count that the last line told
         self._note = ""
         self._started = self._last_line = time.monotonic()
@@ -65,17 +67,19 @@ class Progress:
 
     def advance(self, amount: int = 1, note: str = "", weight: float = 0) -> None:
         """Count `amount` more units as done, `weight` of all in sum, and show `note` behind the figures."""
-        self._done += amount
-        self.show(note or self._note, weight)
+        with self._lock:
+            self._done += amount
+            self.show(note or self._note, weight)
 
     def show(self, note: str, weight: float = 0) -> None:
-        """Show `note` without counting; safe to call from another thread than `advance`."""
-        self._note = note
-        self._weight_done = max(self._weight_done, weight)
-        if self._live is not None:
-            self._live.update(self._task, completed=self._step(), figures=" · ".join(self._figures()))
-        elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
-            self._print_line()
+        """Show `note` without counting."""
+        with self._lock:
+            self._note = note
+            self._weight_done = max(self._weight_done, weight)
+            if self._live is not None:
+                self._live.update(self._task, completed=self._step(), figures=" · ".join(self._figures()))
+            elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
+                self._print_line()
 
     def _share(self) -> float:
         if self._done >= self._total:

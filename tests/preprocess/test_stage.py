@@ -45,7 +45,9 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 
 def _times(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.parent != folder}
+    """When the files of the videos were written: not the manifest and the overview, which tell of all together."""
+    files = [*folder.glob("shards/*"), *folder.glob("videos/*")]
+    return {path.name: path.stat().st_mtime_ns for path in files}
 
 
 def test_good_videos_give_clips_and_bad_ones_their_reason(raw: Path, tmp_path: Path) -> None:
@@ -93,6 +95,27 @@ def test_only_the_changed_video_is_worked_on(raw: Path, tmp_path: Path) -> None:
     assert all(after[name] == times[name] for name in after.keys() & times.keys())
     stage.run(params(max_failed_share=1.0), raw, tmp_path / "again", workers=1)
     assert _content(tmp_path / "again") == _content(clips)
+
+
+def test_one_of_many_videos_touches_its_own_files_only(tmp_path: Path) -> None:
+    raw, clips = tmp_path / "raw", tmp_path / "clips"
+    raw.mkdir()
+    picture = scene(3, 32, 32)
+    for number in range(60):
+        write_video(raw / f"{number:03d}.mp4", filmed(picture[number:], shake(17, 0, shift=0.2), 32, 32), 25)
+    section = params(stabilizer="none", cut_threshold=0.0, stride=1)
+    stage.run(section, raw, clips, workers=2)
+    first, times = _content(clips), _times(clips)
+    write_video(raw / "060.mp4", filmed(picture[60:], shake(17, 0, shift=0.2), 32, 32), 25)
+    assert stage.run(section, raw, clips, workers=2).new == 1
+    grown = _times(clips)
+    assert len(grown) == len(times) + 2 and grown.items() > times.items()
+    (raw / "060.mp4").unlink()
+    assert stage.run(section, raw, clips, workers=1).new == 0
+    assert _times(clips) == times and _content(clips) == first
+    other = params(stabilizer="none", cut_threshold=0.0, stride=2)
+    assert stage.run(other, raw, clips, workers=2).new == 60
+    assert not _times(clips).keys() & times.keys() and len(list(clips.glob("videos/*.arrow"))) == 60
 
 
 def test_workers_change_nothing(raw: Path, tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgan import video
+from vgan.atomic import write_bytes
 from vgan.clips import motion, shards
 from vgan.clips.shards import ShardWriter
 from vgan.config import PreprocessParams
 from vgan.preprocess import scenes
 from vgan.preprocess.filters import Look, look_at
-from vgan.preprocess.records import Record, RowBuffer, write_record
+from vgan.preprocess.glimpses import Glimpses
+from vgan.preprocess.records import Record, RowBuffer, glimpses_path, write_record
 from vgan.preprocess.sources import Source
 from vgan.preprocess.ticks import ticking, ticks_path
 from vgan.preprocess.windows import Candidate, candidates, decoding_side
@@ -27,17 +29,11 @@ __all__ = ["code_digest", "convert", "video_key"]
 _ONLY_MANIFEST = {"duplicate_bits", "test_by", "test_share", "max_failed_share", "timeout_s", "engine", "scheduler"}
 # Modules of this room that see no frame of a video: a test holds that nothing here imports them.
 _NO_PIXELS = {
-    "assemble",
-    "cluster",
-    "digests",
-    "duplicates",
-    "engine",
-    "splits",
-    "stage",
-    "stills",
-    "summary",
-    "wishes",
+    *("assemble", "cluster", "digests", "duplicates", "engine", "overview", "splits", "stage", "stills", "summary"),
+    *("verify", "wishes"),
 }
+
+_Into = tuple[RowBuffer, ShardWriter, Glimpses]
 
 
 def video_key(source: Source, digest: str, params: PreprocessParams, classifier: str = "") -> str:
@@ -65,7 +61,7 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
     cv2.setNumThreads(1)  # the videos are what runs at the same time
     rows = RowBuffer()
     writer = ShardWriter(clips, key)
-    counted = _Counted()
+    counted, glimpses = _Counted(), Glimpses(params.frames, params.size)
     reason, lasting = "", True
     classifier = scenes.load(params)
     try:
@@ -83,16 +79,19 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
         )
         seconds = (source.end_s or info.duration_s or 0) - source.start_s
         size = source.path.stat().st_size
-        frames = ticking(counted.through(frames), ticks_path(clips), expected=seconds * (fps or info.fps), size=size)
+        frames = glimpses.through(counted.through(frames))
+        frames = ticking(frames, ticks_path(clips), expected=seconds * (fps or info.fps), size=size)
         looked = _looked(frames, params, classifier)
         with writer:
-            reason, lasting = _store_all(looked, source, key, fps or info.fps, (rows, writer))
+            reason, lasting = _store_all(looked, source, key, fps or info.fps, (rows, writer, glimpses))
     except video.UnusableVideo as error:
         reason, lasting = error.reason, error.lasting
     if not len(rows) and not reason:
         few = counted.frames < params.frames
         reason = f"too short: {counted.frames} frames, a clip needs {params.frames}"
         reason = reason if few else f"no shot of {params.frames} frames"
+    if picture := glimpses.jpeg():
+        write_bytes(glimpses_path(clips, key), picture)
     record = Record(
         key=key,
         source=source.name,
@@ -101,6 +100,8 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
         reason=reason,
         lasting=lasting,
         shards=writer.files,
+        glimpses=glimpses.starts,
+        glimpses_sha256=hashlib.sha256(picture).hexdigest() if picture else "",
     )
     write_record(clips, record)
     return record
@@ -136,7 +137,7 @@ def _store_all(
     source: Source,
     key: str,
     fps: float,
-    into: tuple[RowBuffer, ShardWriter],
+    into: _Into,
 ) -> tuple[str, bool]:
     """Write every candidate; returns what was wrong with the video, if anything, and whether it would be another time.
 
@@ -152,10 +153,8 @@ def _store_all(
     return "", True
 
 
-def _store(
-    candidate: Candidate, look: Look, source: Source, key: str, fps: float, into: tuple[RowBuffer, ShardWriter]
-) -> None:
-    rows, writer = into
+def _store(candidate: Candidate, look: Look, source: Source, key: str, fps: float, into: _Into) -> None:
+    rows, writer, glimpses = into
     number, offset = -1, -1
     kept = candidate.pixels is not None and not look.reason
     if candidate.pixels is not None and kept:
@@ -164,6 +163,8 @@ def _store(
         }  # fmt: skip
         _, offset = writer.add(f"{key}-{candidate.start:06d}", candidate.pixels, about)
         number = len(writer.files)
+    else:
+        glimpses.dropped(candidate.start, look.reason)
     rows.add(
         start=candidate.start,
         shot=candidate.shot,

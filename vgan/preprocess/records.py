@@ -20,7 +20,16 @@ from vgan.clips import manifest
 from vgan.clips.manifest import ClipRow
 from vgan.clips.shards import ShardFile, shard_name
 
-__all__ = ["SCHEMA", "Record", "RowBuffer", "load_record", "read_record", "record_path", "write_record"]
+__all__ = [
+    "SCHEMA",
+    "Record",
+    "RowBuffer",
+    "glimpses_path",
+    "load_record",
+    "read_record",
+    "record_path",
+    "write_record",
+]
 
 # The manifest's columns that a video's own worker knows, the shard as its number, and the shot.
 _NOT_HERE = {"id", "source", "label", "group", "split", "shard"}
@@ -47,6 +56,14 @@ class Record:
     reason: str  # why it could not be used, or not to its end; empty if it could
     lasting: bool = True  # whether the same would come out another time; False: the next run tries again
     shards: list[ShardFile] = field(default_factory=list)
+    glimpses: list[int] = field(default_factory=list)  # starts of the dropped windows that the picture shows, in rows
+    glimpses_sha256: str = ""  # of that picture; empty where there is none
+    sha256: str = field(default="", compare=False, repr=False)  # of the file, where it was read from one
+
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each file that is this video's beside the record, by name below the clips folder."""
+        shards = {shard.name: shard.sha256 for shard in self.shards}
+        return shards | ({f"videos/{self.key}.jpg": self.glimpses_sha256} if self.glimpses else {})
 
     @property
     def failed(self) -> bool:
@@ -120,9 +137,14 @@ def record_path(clips: Path, key: str) -> Path:
     return clips / "videos" / f"{key}.arrow"
 
 
+def glimpses_path(clips: Path, key: str) -> Path:
+    """Where the picture of some of a video's dropped windows lies."""
+    return clips / "videos" / f"{key}.jpg"
+
+
 def write_record(clips: Path, record: Record) -> None:
     """Write a record, whole or not at all; the same record gives the same bytes."""
-    about = {name: value for name, value in vars(record).items() if name not in ("table", "shards")}
+    about = {name: value for name, value in vars(record).items() if name not in ("table", "shards", "sha256")}
     about["shards"] = [asdict(shard) for shard in record.shards]
     schema = SCHEMA.with_metadata({_META: json.dumps(about, sort_keys=True)})
     sink = pa.BufferOutputStream()
@@ -150,14 +172,15 @@ def read_record(path: Path) -> Record:
     if table.schema != SCHEMA or not about:
         raise ValueError("it has other columns than this version's")
     about["shards"] = [ShardFile(**shard) for shard in about["shards"]]
-    return Record(table=table, **about)
+    return Record(table=table, sha256=hashlib.sha256(content).hexdigest(), **about)
 
 
 def load_record(clips: Path, key: str) -> Record | None:
-    """What was recorded of a video; None if there is nothing, or a shard is not as large as it was written."""
+    """What was recorded of a video; None if there is nothing, or a file of it is gone or a shard of another size."""
     try:
         record = read_record(record_path(clips, key))
         whole = all((clips / shard.name).stat().st_size == shard.size for shard in record.shards)
+        whole = whole and (not record.glimpses or glimpses_path(clips, key).is_file())
     except (OSError, ValueError):
         return None
     return record if whole and record.key == key else None

@@ -7,15 +7,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 from joblib import cpu_count
 
 from vgan.atomic import remove_partial
 from vgan.clips import manifest
+from vgan.clips.checksums import SUMS, file_sha256, write_sums
 from vgan.config import PreprocessParams
 from vgan.errors import VganError
-from vgan.preprocess import scenes
+from vgan.preprocess import overview, scenes
 from vgan.preprocess.assemble import (
     Candidates,
     Video,
@@ -27,15 +29,15 @@ from vgan.preprocess.assemble import (
 from vgan.preprocess.convert import video_key
 from vgan.preprocess.digests import digests, index_path
 from vgan.preprocess.engine import Job, LocalPool, Pool, run_jobs, workers_gone
-from vgan.preprocess.records import SCHEMA, Record, load_record, record_path, write_record
+from vgan.preprocess.records import SCHEMA, Record, load_record, read_record, record_path, write_record
 from vgan.preprocess.sources import STILLS, Source, find_sources
-from vgan.preprocess.stills import convert_stills
+from vgan.preprocess.stills import STILLS_FOLDER, convert_stills
 from vgan.preprocess.summary import Summary
 from vgan.preprocess.ticks import Tally, ticks_path, watched
 from vgan.preprocess.wishes import Wish, applied, read_splits
 from vgan.progress import Progress
 
-__all__ = ["run"]
+__all__ = ["alone", "current_keys", "run"]
 
 _CRASHED = "the worker reading it died (out of memory?)"
 _LOOK_EVERY_S = 0.2
@@ -54,14 +56,9 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
     """
     started = time.monotonic()
     workers = workers or cpu_count()
-    with _alone(clips):
+    with alone(clips):
         remove_partial(clips)
-        sources, stills, wishes = _footage(raw)
-        contents = digests(sources, index_path(clips), workers)
-        classifier = scenes.check(params)
-        keys = [
-            video_key(source, content, params, classifier) for source, content in zip(sources, contents, strict=True)
-        ]
+        sources, stills, wishes, contents, keys = _inputs(params, raw, clips, workers)
         done = {key: record for key in keys if (record := load_record(clips, key)) is not None and record.lasting}
         new = [_job(source, key) for source, key in zip(sources, keys, strict=True) if key not in done]
         if new:
@@ -72,8 +69,8 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
         drop_duplicates(candidates, params)
         notes = choose_splits(candidates, wishes, params)
         manifest.write_tables(clips, manifest_tables(candidates))
-        _remove_stale(clips, [done[key] for key in keys])
         pictures = convert_stills(stills, wishes, params, clips, workers)
+        _seal(clips, [done[key] for key in keys])
     records = [done[key] for key in keys]
     summary = Summary(
         videos=len(sources),
@@ -91,17 +88,35 @@ def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Su
     return summary
 
 
-def _footage(raw: Path) -> tuple[list[Source], list[Source], dict[str, Wish]]:
-    """The videos, the still pictures, and what splits.csv says of either."""
+def current_keys(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> list[str]:
+    """The key of each video in `raw`: its clips are current if they are under that key. Raises VganError as `run`."""
+    return _inputs(params, raw, clips, workers or cpu_count()).keys
+
+
+class _Inputs(NamedTuple):
+    """What lies in data/raw; all but `wishes` in order of name."""
+
+    sources: list[Source]
+    stills: list[Source]
+    wishes: dict[str, Wish]
+    contents: list[str]  # of the videos, as are the keys
+    keys: list[str]
+
+
+def _inputs(params: PreprocessParams, raw: Path, clips: Path, workers: int) -> _Inputs:
     sources, stills = find_sources(raw), find_sources(raw, STILLS)
     if not sources and not stills:
         raise VganError(f"expected videos in {raw}, found none: put some there or run `vgan demo-footage`")
     wishes = read_splits(raw, (source.name for source in chain(sources, stills)))
-    return applied(sources, wishes), applied(stills, wishes), wishes
+    sources, stills = applied(sources, wishes), applied(stills, wishes)
+    contents = digests(sources, index_path(clips), workers)
+    classifier = scenes.check(params)
+    keys = [video_key(source, content, params, classifier) for source, content in zip(sources, contents, strict=True)]
+    return _Inputs(sources, stills, wishes, contents, keys)
 
 
 @contextmanager
-def _alone(clips: Path) -> Iterator[None]:
+def alone(clips: Path) -> Iterator[None]:
     """Hold the clips folder's lock, which lies beside it, so that no second run writes there."""
     clips.mkdir(parents=True, exist_ok=True)
     lock = FileLock(clips.parent / f".{clips.name}.lock")
@@ -160,14 +175,27 @@ def _dead(job: Job) -> Record:
     return Record(job.key, source.name, source.label, SCHEMA.empty_table(), _CRASHED, lasting=False)
 
 
-def _remove_stale(clips: Path, records: list[Record]) -> None:
-    """Delete whatever belongs to no video as it is now."""
-    current = {record_path(clips, record.key) for record in records}
-    current |= {clips / shard.name for record in records for shard in record.shards}
-    for folder in ("shards", "videos"):
-        for path in sorted((clips / folder).glob("*")):
-            if path not in current:
-                path.unlink()
+def _seal(clips: Path, records: list[Record]) -> None:
+    """Write the overview, delete whatever belongs to no video as it is now, and write the checksums of the rest."""
+    sums = _sums(records) | {name: file_sha256(clips / name) for name in (manifest.MANIFEST, *overview.write(clips))}
+    stills = clips / STILLS_FOLDER
+    if stills.is_dir():
+        found = _sums([read_record(path) for path in sorted((stills / "videos").glob("*.arrow"))])
+        found[manifest.MANIFEST] = file_sha256(stills / manifest.MANIFEST)
+        sums |= {f"{STILLS_FOLDER}/{name}": digest for name, digest in found.items()}
+    for path in sorted(clips.rglob("*"), reverse=True):  # what is in a folder before the folder
+        name = path.relative_to(clips).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif name not in sums and name != SUMS:
+            path.unlink()
+    write_sums(clips, sums)
+
+
+def _sums(records: list[Record]) -> dict[str, str]:
+    own = {f"videos/{record.key}.arrow": record.sha256 for record in records}
+    return own | {name: digest for record in records for name, digest in record.files().items()}
 
 
 def _check(summary: Summary, params: PreprocessParams, clips: Path) -> None:
