@@ -23,7 +23,7 @@ from vgan.train.step import train_step
 from vgan.train.synchronised import localise, synchronise
 from vgan.train.tracker import NoTracker
 
-__all__ = ["SHARED"]
+__all__ = ["GIVEN", "SHARED"]
 
 # What has statistics of a batch is synchronised, and all that is drawn is drawn for the whole batch.
 SHARED = PARAMS.model_copy(
@@ -41,6 +41,9 @@ SHARED = PARAMS.model_copy(
         "learning_rate_d": 0.02,
     }
 )
+
+# What it is given and shown of a clip is drawn too.
+GIVEN = SHARED.model_copy(update={"generator": "content_motion", "image_only_share": 0.5})
 
 
 def _check_ranks(ranks: Ranks) -> None:
@@ -98,6 +101,7 @@ if __name__ == "__main__":
             _check_batch_norm(ranks)
             with patch.object(stage, "connected", lambda: nullcontext(ranks)):  # they meet once
                 _train(SHARED, *arguments)
+                _train(GIVEN, arguments[0], f"{arguments[1]}-given")
                 odd = SHARED.model_copy(update={"batch_size": 3})
                 with pytest.raises(VganError, match=r"multiple of 2 processes times train\.accumulate = 1, got 3"):
                     _train(odd, *arguments)

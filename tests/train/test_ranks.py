@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from tests.train.ranked import SHARED
+from tests.train.ranked import GIVEN, SHARED
+from vgan.config import TrainParams
 from vgan.models import tensorfile
 from vgan.train.ranks import ALONE, Ranks, connected
 from vgan.train.stage import run
@@ -52,9 +53,11 @@ def _rows(models: Path) -> np.ndarray:
     return np.genfromtxt(models / "history.csv", delimiter=",", names=True)
 
 
-def test_two_halves_are_one_batch(two: Path, clips: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("params", "name"), [(SHARED, "models"), (GIVEN, "models-given")], ids=["noise", "given"])
+def test_two_halves_are_one_batch(params: TrainParams, name: str, two: Path, clips: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    run(SHARED, clips, tmp_path / "models", tracker=NoTracker())
+    run(params, clips, tmp_path / "models", tracker=NoTracker())
+    two = two.with_name(name)
     ours, theirs = _rows(two), _rows(tmp_path / "models")
     assert ours.dtype.names == theirs.dtype.names and ours.dtype.names is not None and len(ours) == 3
     for name in ours.dtype.names:
