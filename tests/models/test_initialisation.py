@@ -60,7 +60,7 @@ def test_convolutions_without_batch_norm_are_drawn_by_their_inputs() -> None:
     for layer, inputs in zip(layers, [3, 16, 32, 64], strict=False):
         assert layer.weight.std().item() == pytest.approx((2 / (1.04 * inputs * 64)) ** 0.5, rel=0.03)
         assert layer.bias is not None and not layer.bias.any()
-    # So that what comes out is as large as what goes in, which 0.01 would shrink to a thousandth.
+    # So that what comes out is as large as what goes in, which 0.01 would shrink hundreds of times.
     clips = torch.randn(4, 3, 32, 64, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert 0.3 < network.features(clips)[-1].square().mean().sqrt() < 3
