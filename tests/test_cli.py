@@ -81,7 +81,7 @@ def test_an_unknown_preset_is_refused_with_the_known_ones(project: Path) -> None
     before = (project / "params.yaml").read_bytes()
     answer = vgan(project, "preset", "papier")
     assert answer.returncode == 2
-    assert "expected one of the presets card, demo, paper" in answer.stderr and "'papier'" in answer.stderr
+    assert "expected one of the presets card, demo, future, paper" in answer.stderr and "'papier'" in answer.stderr
     assert (project / "params.yaml").read_bytes() == before
 
 

@@ -55,6 +55,13 @@ def test_the_paper_preset_holds_the_papers_constants() -> None:
     assert train.mask_weight == 0.1
 
 
+def test_the_future_preset_is_the_papers_but_for_its_conditional_models_constants() -> None:
+    paper, future = (load(ROOT / "presets" / f"{name}.yaml").model_dump() for name in ("paper", "future"))
+    constants = {"generator": "future", "channels": 128, "latent_dim": 0, "batch_size": 32, "mask_weight": 0.0}
+    assert future == {**paper, "train": {**paper["train"], **constants}}
+    assert (future["train"]["first_frame_weight"], future["train"]["show_condition"]) == (10.0, False)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
