@@ -174,3 +174,12 @@ def test_keeps_the_type() -> None:
     every = dict.fromkeys((*_REAL, *_BOTH), 0.2) | {"augment_flip": True}
     assert augmented(video, torch.rand(2, AUGMENTED_DRAWS), _with(**every)).dtype == torch.bfloat16
     assert disturbed(video, torch.rand(2, DISTURBED_DRAWS), _with(**every)).dtype == torch.bfloat16
+
+
+def test_autocast_does_not_move_pixels() -> None:
+    params = _with(augment_flip=True, augment_crop=0.1, augment_scale=0.2, augment_jitter=0.3, augment_hue=0.1)
+    video = _video(4, 2, 64)
+    chances = torch.rand(4, AUGMENTED_DRAWS, generator=torch.Generator().manual_seed(3))
+    expected = augmented(video, chances, params)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(augmented(video, chances, params), expected)

@@ -40,12 +40,14 @@ def augmented(video: torch.Tensor, chances: torch.Tensor, params: TrainParams) -
     order.
     """
     flipped = (chances[:, 0] < 0.5) & params.augment_flip  # B
-    if params.augment_crop > 0 or params.augment_scale > 0:
-        video = _windows(video, chances[:, 1:4], flipped, params)
-    elif params.augment_flip:
-        video = torch.where(flipped[:, None, None, None, None], video.flip(-1), video)
-    if params.augment_jitter > 0 or params.augment_hue > 0:
-        video = _recoloured(video, chances[:, 4:8], params)
+    # Autocast would round the places that pixels are taken from to a quarter of a pixel.
+    with torch.autocast(video.device.type, enabled=False):
+        if params.augment_crop > 0 or params.augment_scale > 0:
+            video = _windows(video, chances[:, 1:4], flipped, params)
+        elif params.augment_flip:
+            video = torch.where(flipped[:, None, None, None, None], video.flip(-1), video)
+        if params.augment_jitter > 0 or params.augment_hue > 0:
+            video = _recoloured(video, chances[:, 4:8], params)
     return video
 
 
