@@ -56,6 +56,13 @@ def test_depth_and_sampling(tmp_path: Path, pixels: str, codec: str) -> None:
     assert _error(_read(path), FRAMES) < 2.5
 
 
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "gbrp"])
+def test_smaller_frames_are_averages(tmp_path: Path, pixels: str) -> None:
+    path = _encoded(tmp_path / "video.mkv", FRAMES, "-c:v", "ffv1", "-pix_fmt", pixels)
+    expected = [cv2.resize(frame, (32, 21), interpolation=cv2.INTER_AREA) for frame in FRAMES]
+    assert _error(_read(path, short_side=21), np.stack(expected)) < 1.5
+
+
 @pytest.mark.parametrize("matrix", ["bt709", "smpte170m", "bt2020nc"])
 @pytest.mark.parametrize("limits", ["tv", "pc"])
 def test_matrix_and_range_are_those_the_file_states(tmp_path: Path, matrix: str, limits: str) -> None:
@@ -67,6 +74,9 @@ def test_matrix_and_range_are_those_the_file_states(tmp_path: Path, matrix: str,
     tags = ("-colorspace", matrix, "-color_range", limits)
     path = _encoded(tmp_path / "video.mkv", bars, "-vf", convert, *LOSSLESS, *tags)
     assert np.abs(_read(path)[:, 16].astype(int) - bars[:, 16]).max() <= 4
+    small = _read(path, short_side=16)  # takes another way
+    assert small.shape == (3, 16, 32, 3)
+    assert np.abs(small[:, 8, 1::4].astype(int) - bars[:, 16, 3::8]).max() <= 24  # next to the bars' edges
 
 
 @pytest.mark.parametrize(("width", "height", "matrix"), [(320, 240, "bt601"), (1280, 96, "bt709"), (640, 580, "bt709")])
@@ -77,6 +87,7 @@ def test_colours_that_are_not_told_are_televisions_of_that_size(
     convert = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv444p,setparams=colorspace=unknown"
     path = _encoded(tmp_path / "video.mkv", plain, "-vf", convert, "-c:v", "ffv1")
     assert np.abs(_read(path).astype(int) - plain).max() <= 3
+    assert np.abs(_read(path, short_side=height // 2).astype(int) - plain[0, 0, 0]).max() <= 3
 
 
 @pytest.mark.parametrize(("pixels", "limits"), [("gray", "pc"), ("gray", "tv"), ("gray10le", "pc"), ("gray10le", "tv")])

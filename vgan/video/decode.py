@@ -16,6 +16,7 @@ __all__ = ["read_frames"]
 Frame = NDArray[np.uint8]
 
 _LONGEST_S = 10  # for which one frame is repeated; a hole of hours in a damaged recording is no footage
+_PLANAR_8_BIT = re.compile(r"yuv4\d\dp$")
 _INDEXED = ("mov,", "matroska,")
 _ALPHA = re.compile(r"yuva|gbrap|rgba|bgra|argb|abgr|ya\d|pal8|ayuv|vuya|uyva|rgbaf")  # pal8: its colours may have it
 
@@ -50,6 +51,9 @@ def read_frames(
     width, height = info.scaled(short_side)
     # Widened bicubic taps average whole source pixels when shrinking, so nothing aliases.
     scale = f"scale={width}:{height}:flags=bicubic{_matrix(info)}"
+    if _PLANAR_8_BIT.match(info.pixel_format) and (width, height) != (info.width, info.height):
+        # Made small first and RGB after that, which costs half as much and differs by rounding.
+        scale = f"scale={width}:{height}:flags=bicubic,format=yuv444p,{scale}"
     output = ffmpeg.output(
         video_input(**_seek(info, span))["V:0"],
         "pipe:1",
