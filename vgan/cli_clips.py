@@ -49,10 +49,9 @@ def clips_picture(
 ) -> None:
     """Draw random kept and dropped clips, with labels and reasons."""
     from vgan.atomic import write_bytes
-    from vgan.clips.manifest import read_table
     from vgan.preprocess.overview import clips_picture, png
 
-    write_bytes(into, png(clips_picture(_CLIPS, read_table(_CLIPS), seed)))
+    write_bytes(into, png(clips_picture(_CLIPS, seed)))
     typer.echo(str(into))
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from tests.footage_factory import filmed, params, scene, shake
 from vgan.clips import manifest
+from vgan.clips.checksums import read_sums
 from vgan.preprocess import overview, stage
-from vgan.preprocess.overview import CURVES, LABELS, PICTURE, REASONS, clips_picture
+from vgan.preprocess.overview import CURVES, INPUTS, LABELS, PICTURE, REASONS, clips_picture
 from vgan.video import write_video
 
 
@@ -56,20 +57,29 @@ def test_the_picture_shows_kept_and_dropped_ones(clips: Path, monkeypatch: pytes
     left, right = np.split(drawn[..., ::-1].astype(int), [drawn.shape[1] // 2], axis=1)
     red = [int(((half[..., 0] - half[..., 1]) > 60).sum()) for half in (left, right)]
     assert red[1] > 1000 > red[0]  # the camera that swings away is red
-    rows = manifest.read_table(clips)
-    again = clips_picture(clips, rows, 0)
+    again = clips_picture(clips, 0)
     np.testing.assert_array_equal(again, drawn[..., ::-1])
     monkeypatch.setattr(overview, "_SHOWN", 2)
-    assert len({clips_picture(clips, rows, seed).tobytes() for seed in range(6)}) > 1
+    assert len({clips_picture(clips, seed).tobytes() for seed in range(6)}) > 1
 
 
-def test_files_that_are_right_are_left_alone(clips: Path) -> None:
-    times = {name: (clips / name).stat().st_mtime_ns for name in (CURVES, LABELS, REASONS, PICTURE)}
-    assert overview.write(clips) == list(times)
+def test_files_that_are_right_are_left_alone(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (CURVES, LABELS, REASONS, PICTURE, INPUTS)
+    times = {name: (clips / name).stat().st_mtime_ns for name in names}
+    sums = read_sums(clips)
+    expected = {name: sums[name] for name in names}
+    assert overview.write(clips, {}) == expected  # made again, and nothing differs
+    with monkeypatch.context() as patch:
+        patch.setattr(overview, "stats", None)
+        assert overview.write(clips, sums) == expected  # not even made
     assert {name: (clips / name).stat().st_mtime_ns for name in times} == times
+    whole = (clips / CURVES).read_bytes()
+    (clips / CURVES).write_bytes(whole[:-2])
+    assert overview.write(clips, sums) == expected and (clips / CURVES).read_bytes() == whole
+    (clips / PICTURE).unlink()
+    assert overview.write(clips, sums) == expected and (clips / PICTURE).exists()
 
 
 def test_missing_shards_and_records_leave_gaps_only(clips: Path, tmp_path: Path) -> None:
     (tmp_path / manifest.MANIFEST).write_bytes((clips / manifest.MANIFEST).read_bytes())
-    names = overview.write(tmp_path)
-    assert all((tmp_path / name).exists() for name in names)
+    assert all((tmp_path / name).exists() for name in overview.write(tmp_path, {}))

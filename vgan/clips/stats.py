@@ -1,64 +1,85 @@
 """What a clips folder holds, in numbers: counts by label, split and reason, durations, how motion was undone."""
 
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rich.table import Column, Table
 
 from vgan.clips import manifest, shards
 from vgan.progress import duration
 
-__all__ = ["QUANTILES", "figures", "kind", "quantiles", "stats", "tables"]
+__all__ = ["QUANTILES", "codes", "figures", "kinds", "quantiles", "stats", "tables"]
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _NOT_FIGURES = {"fps"}
+_SIDES = ("train", "test")
+_COLUMNS = ("source", "start", "label", "split", "fps", "shard", "offset", "kept", "reason")
 
 
 def stats(folder: Path) -> dict[str, Any]:
-    """Numbers of a clips folder, ready for JSON.
+    """Numbers of a clips folder, ready for JSON. A column at a time, since there may be millions of rows.
 
     Raises:
         VganError: there is no manifest, or it is damaged.
     """
-    table = manifest.read_table(folder)
-    table = table.set_column(table.schema.get_field_index("reason"), "reason", kind(table["reason"]))
-    videos = pc.equal(table["start"], -1)
-    rows = table.filter(pc.invert(videos))
-    kept = rows.filter(rows["kept"])
-    frames = _frames(folder, kept)
+    table = manifest.read_table(folder, _COLUMNS, coded=True)
+    start, kept = table["start"].to_numpy(), table["kept"].to_numpy()
+    window, fps = start >= 0, table["fps"].to_numpy()
+    source, _ = codes(table["source"])
+    split, splits = codes(table["split"])
+    reason, reasons = kinds(table["reason"])
+    frames = _frames(folder, table, kept)
     return {
-        "videos": pc.count_distinct(table["source"]).as_py(),
-        "videos_with_clips": pc.count_distinct(kept["source"]).as_py(),
-        "videos_not_used_to_the_end": _counts(table.filter(videos)["reason"]),
-        "candidates": rows.num_rows,
-        "clips": {split: pc.sum(pc.equal(kept["split"], split), min_count=0).as_py() for split in ("train", "test")},
-        "dropped": _counts(rows.filter(pc.invert(rows["kept"]))["reason"]),
-        "labels": _labels(rows),
+        "videos": len(np.unique(source)),
+        "videos_with_clips": len(np.unique(source[kept])),
+        "videos_not_used_to_the_end": _counts(reason[~window], reasons),
+        "candidates": int(window.sum()),
+        "clips": {side: int((kept & (split == splits.index(side))).sum()) if side in splits else 0 for side in _SIDES},
+        "dropped": _counts(reason[window & ~kept], reasons),
+        "labels": _labels(table, source, window),
         "seconds": {
-            "of_candidates": _seconds(rows, frames),  # each frame once
-            "of_clips": _seconds(kept, frames),
-            "of_clips_end_to_end": float(np.sum(frames / kept["fps"].to_numpy())) if kept.num_rows else 0.0,
+            "of_candidates": _seconds(source[window], start[window], fps[window], frames),  # each frame once
+            "of_clips": _seconds(source[kept], start[kept], fps[kept], frames),
+            "of_clips_end_to_end": float(np.sum(frames / fps[kept])),
         },
-        "figures": {name: quantiles(values) for name, values in figures(kept).items()},
+        "figures": {name: quantiles(values) for name, values in figures(folder)},
     }
 
 
-def kind(reasons: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Reasons without what follows a colon, which tells of one clip alone."""
-    return pc.replace_substring_regex(reasons, "(?s): .*", "")
+def codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[str]]:
+    """A text column as numbers, and the text that each number stands for."""
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    whole = coded.unify_dictionaries().combine_chunks()
+    return whole.indices.to_numpy(), whole.dictionary.to_pylist()
 
 
-def figures(rows: pa.Table) -> dict[str, NDArray[np.float64]]:
-    """What was measured of clips, by name, unknown values left out."""
-    names = [column.name for column in manifest.SCHEMA if pa.types.is_floating(column.type)]
-    found = {name: rows[name].to_numpy() for name in names if name not in _NOT_FIGURES}
-    found["psnr_gain"] = found["psnr_after"] - found["psnr_before"]
-    return {name: values[~np.isnan(values)] for name, values in found.items()}
+def kinds(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+    """As `codes`, of reasons without what follows a colon, which tells of one clip alone."""
+    places, texts = codes(column)
+    names = sorted({text.split(": ")[0] for text in texts})
+    place = {name: number for number, name in enumerate(names)}
+    return np.array([place[text.split(": ")[0]] for text in texts], np.int64)[places], names
+
+
+def figures(folder: Path) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """What was measured of the kept clips, a name and its values in turn, unknown values left out."""
+    kept = manifest.read_table(folder, ["kept"])["kept"].to_numpy()
+
+    def values(name: str) -> NDArray[np.float64]:
+        return np.asarray(manifest.read_table(folder, [name])[name].to_numpy()[kept])
+
+    for column in manifest.SCHEMA:
+        if pa.types.is_floating(column.type) and column.name not in _NOT_FIGURES:
+            yield column.name, _known(values(column.name))
+    yield "psnr_gain", _known(values("psnr_after") - values("psnr_before"))
+
+
+def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values[~np.isnan(values)]
 
 
 def quantiles(values: NDArray[np.float64]) -> dict[str, float]:
@@ -103,44 +124,47 @@ def _table(title: str, first: str, *numbers: str) -> Table:
     return Table(first, *(Column(name, justify="right") for name in numbers), title=title, title_justify="left")
 
 
-def _counts(column: pa.ChunkedArray) -> dict[str, int]:
-    counts = Counter({pair["values"]: pair["counts"] for pair in pc.value_counts(column).to_pylist()})
-    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+def _counts(places: NDArray[np.int64], names: list[str]) -> dict[str, int]:
+    """How often each name comes, the most frequent first."""
+    counts = np.bincount(places, minlength=len(names)).tolist()
+    found = [(name, count) for name, count in zip(names, counts, strict=True) if count]
+    return dict(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 
 
-def _labels(rows: pa.Table) -> dict[str, dict[str, int]]:
+def _labels(table: pa.Table, source: NDArray[np.int32], window: NDArray[np.bool_]) -> dict[str, dict[str, int]]:
     """Videos, clips and dropped candidates of each label."""
-    found: dict[str, dict[str, int]] = {}
-    grouped = rows.group_by(["label", "split"]).aggregate([([], "count_all")]).to_pylist()
-    videos = rows.group_by("label").aggregate([("source", "count_distinct")]).to_pylist()
-    for row in sorted(videos, key=lambda row: row["label"]):
-        found[row["label"]] = {"videos": row["source_count_distinct"], "train": 0, "test": 0, "dropped": 0}
-    for row in grouped:
-        found[row["label"]][row["split"] or "dropped"] = row["count_all"]
-    for counts in found.values():
-        counts["clips"] = counts["train"] + counts["test"]
+    label, labels = codes(table["label"])
+    split, splits = codes(table["split"])
+    pairs = np.unique(np.stack([label[window].astype(np.int64), source[window]]), axis=1)[0]
+    videos = np.bincount(pairs, minlength=len(labels))
+    counts = {
+        side: np.bincount(label[window & (split == place)], minlength=len(labels)) for place, side in enumerate(splits)
+    }
+    none = np.zeros(len(labels), np.int64)
+    found = {}
+    for name, place in sorted((name, place) for place, name in enumerate(labels) if videos[place]):
+        train, test, dropped = (int(counts.get(side, none)[place]) for side in ("train", "test", ""))
+        found[name] = {"videos": int(videos[place]), "train": train, "test": test, "dropped": dropped}
+        found[name]["clips"] = train + test
     return found
 
 
-def _frames(folder: Path, kept: pa.Table) -> int:
+def _frames(folder: Path, table: pa.Table, kept: NDArray[np.bool_]) -> int:
     """Frames of a clip; 0 where no shard can be read."""
-    if not kept.num_rows:
+    if not kept.any():
         return 0
+    place = int(np.argmax(kept))
     try:
-        with (folder / kept["shard"][0].as_py()).open("rb") as file:
-            file.seek(kept["offset"][0].as_py() - shards.NPY_HEADER_BYTES)
+        with (folder / table["shard"][place].as_py()).open("rb") as file:
+            file.seek(table["offset"][place].as_py() - shards.NPY_HEADER_BYTES)
             return shards.read_shape(file.read(shards.NPY_HEADER_BYTES))[0]
     except (OSError, ValueError):
         return 0
 
 
-def _seconds(rows: pa.Table, frames: int) -> float:
+def _seconds(source: NDArray[np.int32], start: NDArray[np.int64], fps: NDArray[np.float64], frames: int) -> float:
     """Footage that windows of `frames` frames cover, each frame once."""
-    if not rows.num_rows:
-        return 0.0
-    starts, fps = rows["start"].to_numpy(), rows["fps"].to_numpy()
-    source = rows["source"].combine_chunks().dictionary_encode().indices.to_numpy()
-    covered = np.full(len(starts), frames)
+    covered = np.full(len(start), frames)
     same = source[1:] == source[:-1]
-    covered[:-1][same] = np.minimum(frames, np.diff(starts)[same])
+    covered[:-1][same] = np.minimum(frames, np.diff(start)[same])
     return float(np.sum(covered / fps))

@@ -4,9 +4,11 @@
 """
 
 import csv
+import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -17,16 +19,19 @@ from numpy.typing import NDArray
 
 from vgan.atomic import write_bytes
 from vgan.clips import manifest, shards
-from vgan.clips.stats import figures, kind, stats
+from vgan.clips import stats as stats_module
+from vgan.clips.checksums import file_sha256
+from vgan.clips.stats import figures, kinds, stats
 from vgan.preprocess.glimpses import FRAMES
 from vgan.preprocess.records import glimpses_path, read_record, record_path
 
-__all__ = ["CURVES", "LABELS", "PICTURE", "REASONS", "clips_picture", "png", "write"]
+__all__ = ["CURVES", "INPUTS", "LABELS", "PICTURE", "REASONS", "clips_picture", "png", "write"]
 
 CURVES = "overview/figures.csv"
 LABELS = "overview/labels.csv"
 REASONS = "overview/reasons.csv"
 PICTURE = "overview/clips.png"
+INPUTS = "overview/inputs"  # the manifest and the code that the rest follows from
 
 _POINTS = 51  # of a curve
 _SHOWN = 8  # clips of a kind
@@ -37,29 +42,49 @@ _CAPTION = 14  # lines
 _TITLE = 22
 _WHITE, _BLACK = 255, (0, 0, 0)
 _SEED = 0
+_COLUMNS = ("id", "source", "start", "label", "split", "shard", "offset", "kept", "reason")
 
 
-def write(clips: Path) -> list[str]:
-    """Write the overview of `clips`, whose manifest is there, where it has changed; returns the files' names."""
-    table = manifest.read_table(clips)
+def write(clips: Path, known: Mapping[str, str]) -> dict[str, str]:
+    """Bring the overview of `clips`, whose manifest is there, up to date; returns the SHA-256 of each file, by name.
+
+    Args:
+        clips: the folder.
+        known: the SHA-256 of each file after the last run; where manifest and code are the same since, nothing is done.
+    """
+    inputs = f"{file_sha256(clips / manifest.MANIFEST)} {_code_digest()}\n".encode()
+    names = (CURVES, LABELS, REASONS, PICTURE)
+    try:
+        now = {name: file_sha256(clips / name) for name in (*names, INPUTS)}
+        if (clips / INPUTS).read_bytes() == inputs and all(known.get(name) == digest for name, digest in now.items()):
+            return now
+    except OSError:  # one is missing
+        pass
     found = stats(clips)
     contents = {
-        CURVES: _curves(table.filter(table["kept"])),
+        CURVES: _curves(clips),
         LABELS: _csv(("label", "clips"), [(name or "-", row["clips"]) for name, row in found["labels"].items()]),
         REASONS: _csv(("reason", "candidates"), [("kept", sum(found["clips"].values())), *found["dropped"].items()]),
-        PICTURE: png(clips_picture(clips, table, _SEED)),
-    }  # fmt: skip
+        PICTURE: png(clips_picture(clips, _SEED)),
+        INPUTS: inputs,
+    }
     for name, content in contents.items():
         path = clips / name
         if not path.is_file() or path.read_bytes() != content:
             write_bytes(path, content)
-    return list(contents)
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
-def _curves(kept: pa.Table) -> bytes:
+@cache
+def _code_digest() -> str:
+    files = (Path(__file__), Path(stats_module.__file__))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def _curves(clips: Path) -> bytes:
     """Each figure's quantiles: what share of the clips lies at or below which value."""
     shares = np.linspace(0, 1, _POINTS)
-    found = {name: np.quantile(values, shares) for name, values in figures(kept).items() if len(values)}
+    found = {name: np.quantile(values, shares) for name, values in figures(clips) if len(values)}
     rows = [
         (f"{share:.2f}", *(f"{found[name][place]:.4f}" for name in sorted(found)))
         for place, share in enumerate(shares)
@@ -82,16 +107,18 @@ class _Strip:
     caption: str
 
 
-def clips_picture(clips: Path, table: pa.Table, seed: int) -> NDArray[np.uint8]:
+def clips_picture(clips: Path, seed: int) -> NDArray[np.uint8]:
     """Random kept clips on the left and dropped ones on the right, all reasons in turn: H x W x 3.
 
     Args:
         clips: the folder.
-        table: its manifest.
         seed: another one shows others.
+
+    Raises:
+        VganError: there is no manifest, or it is damaged.
     """
     rng = np.random.default_rng(seed)
-    rows = table.filter(pc.greater_equal(table["start"], 0))
+    rows = manifest.read_table(clips, _COLUMNS, coded=True)
     kept = np.flatnonzero(rows["kept"].to_numpy())
     chosen = np.sort(rng.permutation(kept)[:_SHOWN])
     left = [strip for place in chosen.tolist() if (strip := _kept_strip(clips, rows, place)) is not None]
@@ -127,12 +154,11 @@ def _spread(frames: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
 
 def _dropped(clips: Path, rows: pa.Table, rng: np.random.Generator) -> list[_Strip]:
     """Dropped windows that there is a picture of, the reasons in turn."""
-    kinds = kind(rows["reason"]).combine_chunks().dictionary_encode()
-    codes, names = kinds.indices.to_numpy(), kinds.dictionary.to_pylist()
-    dropped = ~rows["kept"].to_numpy()
+    codes, names = kinds(rows["reason"])
+    dropped = ~rows["kept"].to_numpy() & (rows["start"].to_numpy() >= 0)
     waiting = {
         name: rng.permutation(np.flatnonzero(dropped & (codes == code)))[: _SHOWN * _TRIES].tolist()
-        for code, name in sorted(enumerate(names), key=lambda pair: pair[1])
+        for code, name in enumerate(names)
     }
     found: list[_Strip] = []
     shown: set[tuple[str, int]] = set()
@@ -159,7 +185,8 @@ def _dropped_strip(clips: Path, rows: pa.Table, place: int, name: str, shown: se
         pixels = _clip(clips, row[0]["shard"], row[0]["offset"])
         frames = None if pixels is None else _spread(pixels)
     else:
-        lost = set(own["start"].filter(pc.equal(kind(own["reason"]), name)).to_pylist())
+        codes, names = kinds(own["reason"])
+        lost = {int(at) for at in own["start"].to_numpy()[codes == names.index(name)]} if name in names else set()
         seen = [one for one in record.glimpses if one in lost and (key, one) not in shown]
         start = seen[0] if seen else -1
         frames = _glimpse(clips, key, record.glimpses.index(start)) if seen else None

@@ -14,7 +14,7 @@ from joblib import cpu_count
 
 from vgan.atomic import remove_partial
 from vgan.clips import manifest
-from vgan.clips.checksums import SUMS, file_sha256, write_sums
+from vgan.clips.checksums import SUMS, file_sha256, read_sums, write_sums
 from vgan.config import PreprocessParams
 from vgan.errors import VganError
 from vgan.preprocess import overview, scenes
@@ -177,7 +177,12 @@ def _dead(job: Job) -> Record:
 
 def _seal(clips: Path, records: list[Record]) -> None:
     """Write the overview, delete whatever belongs to no video as it is now, and write the checksums of the rest."""
-    sums = _sums(records) | {name: file_sha256(clips / name) for name in (manifest.MANIFEST, *overview.write(clips))}
+    try:
+        known = read_sums(clips)
+    except VganError:  # none yet
+        known = {}
+    sums = _sums(records) | overview.write(clips, known)
+    sums[manifest.MANIFEST] = file_sha256(clips / manifest.MANIFEST)
     stills = clips / STILLS_FOLDER
     if stills.is_dir():
         found = _sums([read_record(path) for path in sorted((stills / "videos").glob("*.arrow"))])
