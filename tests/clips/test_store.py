@@ -3,6 +3,7 @@
 import gc
 import io
 import os
+import resource
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vgan.clips import manifest
+from vgan.clips import store as store_module
 from vgan.clips.manifest import ClipRow
 from vgan.clips.shards import CLIPS_PER_SHARD, ShardWriter
 from vgan.clips.store import ClipStore
@@ -181,3 +183,37 @@ def test_a_shard_that_changes_while_in_use_is_told(tmp_path: Path) -> None:
     (tmp_path / "shards/b-00000.tar").unlink()
     with pytest.raises(VganError, match=r"b-00000\.tar can no longer be read .*No such file"):
         store.gather(np.array([3]))
+
+
+def test_more_shards_than_may_be_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = lay_clips(tmp_path, {"a": 2, "b": 1, "c": 1})
+    monkeypatch.setattr(store_module, "_room_for", lambda _: 1)
+    store = ClipStore(tmp_path)
+    for _ in range(2):
+        np.testing.assert_array_equal(store.gather(np.array([3, 0, 2])), clips[[3, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("limits", "shards", "asked", "room"),
+    [
+        ((1024, 20000), 1000, (1512, 20000), 1000),
+        ((1024, 20000), 90000, (20000, 20000), 19488),
+        ((1024, -1), 90000, (33280, -1), 32768),
+        ((1024, 1024), 1000, (1024, 1024), 512),
+        ((256, 256), 1000, (256, 256), 64),
+        ((1024, 20000), 100, None, 100),
+        ((-1, -1), 1000, None, 1000),
+    ],
+)
+def test_as_many_handles_are_asked_for_as_shards_need_and_are_allowed(
+    limits: tuple[int, int],
+    shards: int,
+    asked: tuple[int, int] | None,
+    room: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [limits]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: now[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: now.append(wanted))
+    assert store_module._room_for(shards) == room
+    assert now[1:] == ([] if asked is None else [asked])
