@@ -15,6 +15,7 @@ import json
 import os
 import resource
 import statistics
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ __all__ = ["main"]
 Figure = dict[str, float | str]
 _ROOT = Path(__file__).resolve().parent.parent
 _BATCH = 64  # clips
+_PIECES = 20  # of the footage, of which the many short videos are made
 _SECONDS_UNCHANGED = 3.0  # that a run with nothing to do may take
 
 
@@ -62,7 +64,7 @@ class _Plan:
 def _plan(quick: bool) -> _Plan:
     params = load(_ROOT / "presets" / "demo.yaml").preprocess.model_copy(update={"stride": 32})
     if not quick:
-        return _Plan(View(736, 576, 48), videos=6, frames=192, rounds=3, many=1000, batches=200, params=params)
+        return _Plan(View(736, 576, 48), videos=8, frames=256, rounds=3, many=1000, batches=200, params=params)
     small = params.model_copy(update={"frames": 16, "size": 16, "stride": 16, "estimation_height": 64})
     return _Plan(View(192, 144, 12), videos=2, frames=16, rounds=1, many=4, batches=3, params=small)
 
@@ -214,16 +216,17 @@ def _quality(plan: _Plan, raw: Path, clips: Path, truths: list[list[Matrix]]) ->
 def _increments(footage: Path, plan: _Plan, folder: Path) -> dict[str, Figure]:
     """Many short videos; then one more; then nothing."""
     raw, clips = folder / "many", folder / "clips"
-    view = View(256, 192, 0)
-    length = plan.params.frames
-    cut = _filmed(footage, view)
-    frames = np.stack(list(islice(cut, 24 * length)))
+    length = plan.params.frames + plan.params.frames // 4
+    filmed = _filmed(footage, View(plan.view.width, plan.view.height, 0))
+    pieces = []
+    for _ in range(min(plan.many, _PIECES)):
+        write_video(folder / "piece.mp4", np.stack(list(islice(filmed, length))), 25.0)
+        pieces.append((folder / "piece.mp4").read_bytes())
+    raw.mkdir()
     for number in range(plan.many + 1):
-        start = number * 7 % (len(frames) - length)
-        name, left = f"{number:05d}.mp4", 2 * (number % 12)
-        # No two are of one content.
-        part = frames[start : start + length, :, left : left + 232, :]
-        write_video(raw / name if number < plan.many else folder / name, part[:, :, :: 1 - 2 * (number % 2)], 25.0)
+        path = raw / f"{number:05d}.mp4" if number < plan.many else folder / f"{number:05d}.mp4"
+        # A box that players pass over, so that no two files are of one content.
+        path.write_bytes(pieces[number % len(pieces)] + struct.pack(">I4sQ", 16, b"free", number))
     again = partial(run, plan.params, raw, clips, workers=2)
     full = _timed(again)
     (folder / f"{plan.many:05d}.mp4").rename(raw / f"{plan.many:05d}.mp4")
