@@ -88,3 +88,10 @@ def test_the_line_tells_of_a_long_video_before_it_is_done(
     assert "0/2 videos" in quarter and "left" in quarter and "0 clips" in quarter
     assert re.search(r"100% · 2/2 videos · .* · 7 clips · \d+ frames/s · 1 failed", said.splitlines()[-1])
     assert not ticks.exists()
+
+
+def test_what_came_since_the_last_look_is_told_at_the_end(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    with watched(tmp_path / "ticks", lambda frames, passed: told.append((frames, passed))):
+        read(tmp_path / "ticks", 2 * FRAMES, 2 * FRAMES, 3 * BYTES)  # over long before the first look
+    assert told == [(2 * FRAMES, 3 * BYTES)]

@@ -62,8 +62,8 @@ def digests(sources: Sequence[Source], index: Path, workers: int) -> list[str]:
         kept = dict(known)
         with ThreadPoolExecutor(max_workers=workers) as pool:
             paths = [sources[number].path for number in missing]
-            total = sum(stamp[1] for number in missing if (stamp := stamps[number]) is not None)
-            for number, read in zip(missing, _shown(pool.map(_read, paths), paths, total), strict=True):
+            sizes = [stamp[1] for number in missing if (stamp := stamps[number]) is not None]
+            for number, read in zip(missing, _shown(pool.map(_read, paths), sizes), strict=True):
                 found[number] = read.sha256
                 if read.stamp is not None:
                     kept[read.stamp] = read.sha256
@@ -74,14 +74,15 @@ def digests(sources: Sequence[Source], index: Path, workers: int) -> list[str]:
     return found
 
 
-def _shown(reads: Iterator[_Read], paths: Sequence[Path], total: int) -> Iterator[_Read]:
+def _shown(reads: Iterator[_Read], sizes: Sequence[int]) -> Iterator[_Read]:
+    total = sum(sizes)
     if total < _SHOWN_FROM:
         yield from reads
         return
     with Progress("checksums", total, "B") as progress:
-        for number, read in enumerate(reads, 1):
+        for number, (read, size) in enumerate(zip(reads, sizes, strict=True), 1):
             yield read
-            progress.advance(read.stamp[1] if read.stamp is not None else 0, note=f"{number}/{len(paths)} videos")
+            progress.advance(size, note=f"{number}/{len(sizes)} videos")
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -74,8 +74,10 @@ def watched(ticks: Path, tell: Told) -> Iterator[None]:
 
     def look() -> None:
         frames = passed = 0
+        over = False
         with ticks.open("rb") as file:
-            while not done.wait(_LOOK_EVERY_S):
+            while not over:
+                over = done.wait(_LOOK_EVERY_S)  # the last look is after the end
                 new = file.read()
                 frames += new.count(_FRAME) * FRAMES
                 passed += new.count(_BYTE) * BYTES
