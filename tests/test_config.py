@@ -79,6 +79,7 @@ def test_the_future_preset_is_the_papers_but_for_its_conditional_models_constant
         ),
         ("train.augment_hue", 0.6, "params.yaml: train.augment_hue: expected at most 0.5, got 0.6"),
         ("train.learning_rate_g", "fast", "params.yaml: train.learning_rate_g: expected a number, got 'fast'"),
+        ("preprocess.timeout_s", 1e300, "params.yaml: preprocess.timeout_s: expected at most 1e+06, got 1e+300"),
         ("preprocess.fps", 0, "params.yaml: preprocess.fps: expected native or a number of at least 0.1, got 0"),
         ("preprocess.fps", "25", "params.yaml: preprocess.fps: expected native or a number of at least 0.1, got '25'"),
         (

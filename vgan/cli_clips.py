@@ -70,6 +70,7 @@ def clips_verify(
         typer.echo(str(verify.repair(problems, load(_PARAMS).preprocess, _RAW, _CLIPS, workers=workers)))
         problems = verify.find_problems(_CLIPS, workers=workers)
     if problems:
-        typer.echo("`vgan clips verify --repair` makes it again from data/raw; `dvc checkout -f` fetches it", err=True)
+        advice = "makes it again from data/raw; `dvc checkout -f` fetches it, if DVC's cache is not damaged too"
+        typer.echo(f"`vgan clips verify --repair` {advice}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{_CLIPS} is whole")

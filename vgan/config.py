@@ -79,7 +79,7 @@ class PreprocessParams(_Section):
     test_by: Literal["video", "time"]  # hold out whole videos, or the end of each shot
     test_share: _Share
     max_failed_share: _Share  # of the videos; above it the stage fails
-    timeout_s: Annotated[float, Field(gt=0)]  # seconds without a frame after which a decoder is ended
+    timeout_s: Annotated[float, Field(gt=0, le=1e6)]  # seconds without a frame after which a decoder is ended
     engine: Literal["local", "dask"]  # processes of this machine, or those of a Dask cluster
     scheduler: str  # address of the cluster's scheduler
 

@@ -183,3 +183,17 @@ def test_sound_beside_the_picture_does_no_harm(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "sine=duration=1", "-i", source.path, "-c:v", "copy", both)
     result = convert(Source(both, "both.mp4", ""), KEY, params(), tmp_path / "clips")
     assert len(result.rows) == 4
+
+
+def test_a_video_that_vanishes_is_tried_again_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = _source(tmp_path)
+    probe = video.probe
+
+    def then_gone(path: Path, **options: float) -> video.VideoInfo:
+        info = probe(path, **options)
+        path.unlink()
+        return info
+
+    monkeypatch.setattr(video, "probe", then_gone)
+    result = convert(source, KEY, params(), tmp_path / "clips")
+    assert result.failed and result.reason == "unreadable: No such file or directory" and not result.lasting

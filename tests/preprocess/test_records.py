@@ -99,3 +99,11 @@ def test_nothing_damaged_is_believed(tmp_path: Path) -> None:
     assert load_record(tmp_path, KEY) is None
     shard.unlink()
     assert load_record(tmp_path, KEY) is None
+
+
+def test_a_record_of_another_version_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay(tmp_path, record())
+    monkeypatch.setattr("vgan.preprocess.records.Record", lambda **about: Record(**about, colour=3))  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="another version's"):
+        read_record(record_path(tmp_path, KEY))
+    assert load_record(tmp_path, KEY) is None

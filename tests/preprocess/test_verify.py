@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -14,7 +15,8 @@ from vgan.clips.checksums import damaged
 from vgan.errors import VganError
 from vgan.pictures import write_png
 from vgan.preprocess import stage
-from vgan.preprocess.verify import find_problems, repair
+from vgan.preprocess.records import read_record
+from vgan.preprocess.verify import _row_problems, find_problems, repair
 from vgan.video import write_video
 
 
@@ -146,3 +148,20 @@ def test_training_can_ask_for_its_shards(clips: Path) -> None:
         damaged(clips)
     with pytest.raises(VganError, match="expected clips in"):
         find_problems(clips / "nowhere", workers=1)
+
+
+def test_a_shard_that_cannot_be_opened_is_told(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [read_record(path) for path in sorted(clips.glob("videos/*.arrow"))]
+    record = next(record for record in records if record.shards)
+    digests = record.files()
+    assert list(_row_problems(clips, record, digests)) == []
+    open_file = Path.open
+
+    def refused(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if path.suffix == ".tar":
+            raise PermissionError(13, "Permission denied")
+        return open_file(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refused)
+    told = [problem.text for problem in _row_problems(clips, record, digests)]
+    assert told == [f"{shard.name} cannot be read: Permission denied" for shard in record.shards]

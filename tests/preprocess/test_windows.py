@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.footage_factory import MARGIN, Frames, filmed, params, scene, shake, with_passer
+from vgan.preprocess.motion import STILL, Motion
 from vgan.preprocess.windows import candidates, decoding_side
 
 
@@ -102,3 +103,22 @@ def test_paper_sees_whole_frames() -> None:
     assert decoding_side(params(stabilizer="sift")) is None
     assert decoding_side(params(estimation_height=240, size=64)) == 240
     assert decoding_side(params(estimation_height=100, size=64)) == 128
+
+
+def test_frames_that_stand_still_do_not_hide_the_error_of_those_that_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = Motion(np.array([[1.0, 0, 0.6], [0, 1, 0], [0, 0, 1]]), error=1.5)
+
+    class Estimator:
+        def __init__(self) -> None:
+            self.count = 0
+
+        def step(self, _: object) -> Motion:
+            self.count += 1
+            return moved if self.count in (4, 9) else STILL
+
+    monkeypatch.setattr("vgan.preprocess.windows.new_estimator", lambda _: Estimator())
+    frames = filmed(scene(0), shake(1, 0) * 16)
+    (kept,) = candidates(iter(frames), params(stabilizer="klt", max_reprojection_error=2.0))
+    assert kept.reprojection_error == 1.5 and kept.reason == ""
+    (dropped,) = candidates(iter(frames), params(stabilizer="klt", max_reprojection_error=1.0))
+    assert dropped.reason == "reprojection error above 1"

@@ -29,7 +29,7 @@ class ClipRow:
     source: str  # posix path below data/raw
     start: int = -1  # first frame, counted from the video's beginning or from start_s in splits.csv
     label: str = ""  # the folder that the video lies in, or what splits.csv says
-    group: str = ""  # videos that belong together; all of a group is train, or all is test
+    group: str = ""  # videos that belong together (docs/data.md says when they are never parted)
     split: str = ""  # train, test, or empty where not kept
     fps: float = _UNKNOWN
     shard: str = ""  # below the clips folder; empty where not kept

@@ -20,7 +20,7 @@ from vgan.clips.store import MIN_CLIPS
 from vgan.config import PreprocessParams
 from vgan.preprocess.duplicates import find_duplicates
 from vgan.preprocess.records import SCHEMA, Record
-from vgan.preprocess.splits import GAP, SPLITS, TEST, split_by_group, split_by_time
+from vgan.preprocess.splits import GAP, SPLITS, split_by_group, split_by_time
 from vgan.preprocess.wishes import Wish
 
 __all__ = ["Candidates", "Video", "choose_splits", "drop_duplicates", "groups_of", "manifest_tables"]
@@ -128,7 +128,7 @@ def groups_of(names: Sequence[str], contents: Sequence[str], wishes: Mapping[str
     for name, content in zip(names, contents, strict=True):
         wish = wishes.get(name)
         wished = wish.group if wish is not None else ""
-        groups.append(wished or first.get(content, name))
+        groups.append(wished or (first.get(content, name) if content else name))  # unreadable ones have no content
         first.setdefault(content, groups[-1])
     return groups
 
@@ -164,19 +164,33 @@ def choose_splits(candidates: Candidates, wishes: Mapping[str, Wish], params: Pr
     free = kept & (given[candidates.video] == 0)
     candidates.splits = np.where(kept, given[candidates.video], 0).astype(np.int8)
     groups = {videos[number].group for number in np.unique(candidates.video[kept]).tolist()}
-    by_group = params.test_by == "video"
-    if by_group and params.test_share > 0 and len(groups) == 1 and free.any():
-        notes.append("all clips are of one video or group, so its end is held out for testing (as with test_by: time)")
-        by_group = False
-    if by_group:
-        chosen = split_by_group(groups, official, params.test_share)
-        of_video = np.array([SPLITS.index(chosen.get(video.group, "")) for video in videos], np.int8)
-        candidates.splits[free] = of_video[candidates.video[free]]
-    else:
-        starts = candidates.column("start").astype(np.int64)
-        candidates.splits[free] = split_by_time(candidates.shot[free], starts[free], params.frames, params.test_share)
-        candidates.drop(free & (candidates.splits == GAP), _SHARED)
-    held_out = int((candidates.splits == TEST).sum())
+    bound = groups if params.test_by == "video" else groups & _wished_together(videos, wishes)
+    if bound and params.test_share > 0 and len(groups) == 1 and free.any():
+        notes.append("all clips are of one video or group, so its end is held out for testing")
+        bound = set()
+    chosen = split_by_group(bound, {group: official[group] for group in official if group in bound}, params.test_share)
+    of_video = np.array([SPLITS.index(chosen.get(video.group, "")) for video in videos], np.int8)
+    whole = free & (of_video[candidates.video] > 0)
+    candidates.splits[whole] = of_video[candidates.video[whole]]
+    rest = free & ~whole
+    starts = candidates.column("start").astype(np.int64)
+    candidates.splits[rest] = split_by_time(candidates.shot[rest], starts[rest], params.frames, params.test_share)
+    candidates.drop(rest & (candidates.splits == GAP), _SHARED)
+    return notes + _shortages(candidates)
+
+
+def _wished_together(videos: Sequence[Video], wishes: Mapping[str, Wish]) -> set[str]:
+    """Groups that splits.csv makes of several videos."""
+    counts = Counter(video.group for video in videos)
+    return {wish.group for wish in wishes.values() if counts[wish.group] > 1}
+
+
+def _shortages(candidates: Candidates) -> list[str]:
+    """What is to be said of too few clips."""
+    notes = []
+    held_out = candidates.count("test")
+    if candidates.kept.any() and not candidates.count("train"):
+        notes.append("no clip is for training: lower preprocess.test_share or mend the splits in splits.csv")
     if candidates.kept.any() and held_out < MIN_CLIPS:
         notes.append(
             f"{held_out} clips are held out and judging a generator takes {MIN_CLIPS}, so `evaluate` will refuse: add "

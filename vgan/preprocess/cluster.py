@@ -45,7 +45,7 @@ class ClusterPool:
         self._task = partial(work_there, params=params, clips=clips.absolute(), expected=setting())
         try:
             self._client = distributed.Client(self._address, timeout=_CONNECT_S)
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:  # TypeError: tls without certificates
             words = " ".join(str(error).split())[:200]
             raise VganError(
                 f"preprocess.scheduler: no Dask scheduler answers at {self._address} ({words}): start one ({_HOW}) or "

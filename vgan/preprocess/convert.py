@@ -56,6 +56,13 @@ def code_digest() -> str:
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise video.UnusableVideo(f"unreadable: {error.strerror}", lasting=False) from None
+
+
 def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> Record:
     """Decode one video, write its kept clips to shards below `clips`, then its record. Never raises for a bad video."""
     cv2.setNumThreads(1)  # the videos are what runs at the same time
@@ -78,7 +85,7 @@ def convert(source: Source, key: str, params: PreprocessParams, clips: Path) -> 
             span=None if (source.start_s, source.end_s) == (0.0, None) else (source.start_s, source.end_s),
         )
         seconds = (source.end_s or info.duration_s or 0) - source.start_s
-        size = source.path.stat().st_size
+        size = _size(source.path)
         frames = glimpses.through(counted.through(frames))
         frames = ticking(frames, ticks_path(clips), expected=seconds * (fps or info.fps), size=size)
         looked = _looked(frames, params, classifier)

@@ -171,8 +171,11 @@ def read_record(path: Path) -> Record:
     table = table.replace_schema_metadata(None)
     if table.schema != SCHEMA or not about:
         raise ValueError("it has other columns than this version's")
-    about["shards"] = [ShardFile(**shard) for shard in about["shards"]]
-    return Record(table=table, sha256=hashlib.sha256(content).hexdigest(), **about)
+    try:
+        about["shards"] = [ShardFile(**shard) for shard in about["shards"]]
+        return Record(table=table, sha256=hashlib.sha256(content).hexdigest(), **about)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it is another version's ({error})") from None
 
 
 def load_record(clips: Path, key: str) -> Record | None:

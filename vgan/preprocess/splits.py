@@ -1,4 +1,4 @@
-"""Which clips are for training and which are held out, so that no frame and no group is in both."""
+"""Which clips are for training and which are held out, so that no frame is in both and no group that must not be."""
 
 import hashlib
 from collections.abc import Iterable, Mapping

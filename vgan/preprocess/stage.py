@@ -46,8 +46,8 @@ _LOOK_EVERY_S = 0.2
 def run(params: PreprocessParams, raw: Path, clips: Path, *, workers: int) -> Summary:
     """Bring `clips` in line with the videos in `raw`; videos that have not changed are left alone.
 
-    The folder that results depends on `raw` and `params` alone, not on `workers` (0: all cores), on earlier runs or on
-    where one was killed.
+    The folder that results depends on `raw`, `params`, this code and its libraries alone, not on `workers` (0: all
+    cores), on earlier runs or on where one was killed.
 
     Raises:
         VganError: `raw` has neither videos nor pictures, or a bad splits.csv; the scene classifier cannot be used; more

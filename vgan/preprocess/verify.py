@@ -4,6 +4,7 @@ A record carries its own checksum and those of its shards, so that it can be tol
 but the folder itself is needed, so one that DVC has pulled can be looked at without any footage.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -155,21 +156,25 @@ def _file_problems(
 def _row_problems(clips: Path, record: Record, digests: Mapping[str, str]) -> Iterator[Problem]:
     """Clips that cannot be read where the record says: shard by shard, the first one of each."""
     rows = record.clips_table().filter(record.table["kept"])
-    names, offsets = rows["shard"].to_pylist(), rows["offset"].to_pylist()
+    places = defaultdict[str, list[int]](list)
+    for name, offset in zip(rows["shard"].to_pylist(), rows["offset"].to_pylist(), strict=True):
+        places[name].append(offset)
     for name in sorted(record.files().keys() - digests.keys()):
         yield Problem(f"{name} is missing", record.key)
     for shard in record.shards:
         if shard.name not in digests:
             continue
-        places = [offset for name, offset in zip(names, offsets, strict=True) if name == shard.name]
+        offset = -1
         try:
             with (clips / shard.name).open("rb") as file:
-                for offset in places:
+                for offset in places[shard.name]:
                     file.seek(offset - NPY_HEADER_BYTES)
                     shape = read_shape(file.read(NPY_HEADER_BYTES))
                     if offset + int(np.prod(shape)) > shard.size:
                         raise ValueError("it is longer than its shard")
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            yield Problem(f"{shard.name} cannot be read: {error.strerror}", record.key)
+        except ValueError as error:
             yield Problem(f"{shard.name} holds no readable clip at byte {offset}: {error}", record.key)
 
 

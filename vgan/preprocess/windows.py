@@ -111,7 +111,9 @@ def _candidate(start: int, shot: int, window: deque[_Seen], geometry: Geometry, 
     if grays:
         motions = tripod_motions(grays, _fitting(params), params.timeout_s)
     known = [motion for motion in motions[1:] if motion.matrix is not None]
-    error = float(np.mean([motion.error for motion in known])) if known else float("nan")
+    # Frames that stand still were not fitted: their error of 0 would hide that of the few that were.
+    errors = [motion.error for motion in known if not motion.still]
+    error = float(np.mean(errors)) if errors else 0.0 if known else float("nan")
     reason = next((motion.reason for motion in motions[1:] if motion.matrix is None), "")
     if not reason and error > params.max_reprojection_error:
         reason = f"reprojection error above {params.max_reprojection_error:g}"
