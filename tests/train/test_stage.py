@@ -339,7 +339,7 @@ def test_shard_that_vanishes_under_way_is_told_and_costs_nothing(
 
 
 _FULL = """
-import resource, sys
+import resource, sys, torch
 from pathlib import Path
 from unittest.mock import patch
 from tests.train.conftest import PARAMS
@@ -347,6 +347,7 @@ from vgan import cli
 from vgan.train import checkpoint
 from vgan.train.stage import run
 from vgan.train.tracker import NoTracker
+torch.set_num_threads(1)
 save = checkpoint.save
 def save_little(folder, state, *rest):
     if state.step > 4:
