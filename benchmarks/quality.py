@@ -28,7 +28,7 @@ from benchmarks.learning.footage import found_footage, lay_footage
 from benchmarks.learning.report import figures, picture, table
 from benchmarks.learning.trials import COLLAPSED, Outcome, Trial, run_trial, train_params
 from vgan.clips.store import ClipStore
-from vgan.config import EvaluateParams, PreprocessParams, load
+from vgan.config import PreprocessParams, load
 from vgan.errors import VganError
 from vgan.pictures import write_png
 from vgan.preprocess.stage import run as preprocess
@@ -60,13 +60,8 @@ class Scale:
         """The demo preset's section at this scale."""
         return load(_PRESET).preprocess.model_copy(update=self.clip)
 
-    @property
-    def evaluate(self) -> EvaluateParams:
-        """The demo preset's section at this scale."""
-        return load(_PRESET).evaluate.model_copy(update={"samples": self.samples})
 
-
-_FULL = Scale({"frames": 32, "size": 64, "stride": 2}, channels=16, minutes=10, seeds=3, samples=400, steps=10**9)
+_FULL = Scale({"frames": 32, "size": 64, "stride": 2}, channels=16, minutes=10, seeds=3, samples=256, steps=10**9)
 _QUICK = Scale(
     {"frames": 16, "size": 16, "stride": 4},
     channels=2,
@@ -107,18 +102,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "with --quick, nothing is kept)",
     )
     parser.add_argument("--threads", type=int, help="of PyTorch, and workers of preprocessing (default: all cores)")
+    parser.add_argument("--samples", type=int, help=f"clips of each set that is judged (default: {_FULL.samples})")
     parser.add_argument("--quick", action="store_true", help="tiny and short, seconds")
     options = parser.parse_args(arguments)
     for name in ("minutes", "seeds", "channels", "threads"):
         value = getattr(options, name)
         if value is not None and not 0 < value < math.inf:
             parser.error(f"--{name}: expected more than 0, got {value:g}")
+    if options.samples is not None and options.samples < _QUICK.samples:
+        parser.error(f"--samples: expected at least {_QUICK.samples}, got {options.samples}")
     return options
 
 
 def _trials(options: argparse.Namespace, scale: Scale) -> dict[str, list[Trial]]:
     """The trials of either side, one for each seed."""
-    channels = options.channels or scale.channels
+    channels, minutes = options.channels or scale.channels, options.minutes or scale.minutes
+    evaluate = load(_PRESET).evaluate.model_copy(update={"samples": options.samples or scale.samples})
     common = [*scale.overrides, *options.both]
     of_side = {
         "reference": (options.reference, train_params(options.reference, channels, scale.steps, common)),
@@ -126,7 +125,7 @@ def _trials(options: argparse.Namespace, scale: Scale) -> dict[str, list[Trial]]
     }
     return {
         side: [
-            Trial(preset, train.model_copy(update={"seed": seed}), scale.evaluate, options.minutes or scale.minutes)
+            Trial(preset, train.model_copy(update={"seed": seed}), evaluate, minutes)
             for seed in range(options.seeds or scale.seeds)
         ]
         for side, (preset, train) in of_side.items()

@@ -23,7 +23,7 @@ from vgan.models.weights import load_generator
 from vgan.train import health
 from vgan.train.fingerprint import fingerprint_of
 
-__all__ = ["COLLAPSED", "Outcome", "Trial", "run_trial", "train_params", "trial_folder", "videos_of"]
+__all__ = ["COLLAPSED", "Outcome", "Trial", "alike", "run_trial", "train_params", "trial_folder", "videos_of"]
 
 _PRESETS = Path(__file__).resolve().parents[2] / "presets"
 _NEVER = 10**9  # steps
@@ -189,11 +189,6 @@ def _judged(trial: Trial, clips: Path, place: Path, rate: float) -> Outcome:
     features = diversity["ratio"]
     if features is None or not np.isfinite(pixels):
         raise VganError("expected real clips that differ from one another, found them all the same: use other footage")
-    alike = [
-        f"diversity of {name} is {value:.3f}"
-        for name, value, least in (("features", features, _ALIKE_FEATURES), ("pixels", pixels, _ALIKE_PIXELS))
-        if not value >= least
-    ]
     return Outcome(
         preset=trial.preset,
         seed=trial.train.seed,
@@ -207,8 +202,14 @@ def _judged(trial: Trial, clips: Path, place: Path, rate: float) -> Outcome:
         pixels=pixels,
         moving=motion["generated"],
         moving_real=motion["held_out"],
-        collapsed="; ".join(alike),
+        collapsed=alike(features, pixels),
     )
+
+
+def alike(features: float, pixels: float) -> str:
+    """Which of the two diversities is so small that the generator has collapsed; empty where neither is."""
+    found = (("features", features, _ALIKE_FEATURES), ("pixels", pixels, _ALIKE_PIXELS))
+    return "; ".join(f"diversity of {name} is {value:.3f}" for name, value, least in found if value < least)
 
 
 def _section(result: dict[str, object], name: str) -> dict[str, float]:
