@@ -41,7 +41,7 @@ _GENERATOR = _MODELS / "generator.safetensors"
 _METRICS = Path("metrics")
 _SAMPLES = Path("samples")
 _RUN_FILE = Path("run.json")
-_IMPORT_EXAMPLES = """Examples: `vgan import folder ~/videos`: any tree of videos; a video's label is its folder.
+_IMPORT_EXAMPLES = """Examples: `vgan import folder ~/videos`: any tree of videos and pictures, labelled by folder.
 
 `vgan import ucf101 UCF-101 --lists ucfTrainTestlist --split 1`
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.importers.trees import bring_in, files, lay_out
 from vgan.errors import VganError
 
@@ -47,15 +48,17 @@ def test_copying_works_where_the_kernel_does_not_do_it(tmp_path: Path, monkeypat
 
 def test_links_are_refused_where_dvc_would_take_the_originals_over(tmp_path: Path) -> None:
     src = lay_out(tmp_path / "src", {"x.mp4": ""})
-    lay_out(tmp_path, {".dvc/config": DVC + '[cache]\n    type = "reflink,hardlink"\n'})
-    with pytest.raises(VganError, match="would make your originals read-only: import copies"):
+    lay_out(tmp_path, {".dvc/config": DVC + '[cache]\n    type = "hardlink,symlink"\n'})
+    with pytest.raises(VganError, match="makes your originals read-only: import copies"):
         bring_in("folder", src, tmp_path / "data/raw", link=True)
     assert not (tmp_path / "data/raw").exists()
 
 
-def test_dvc_leaves_linked_originals_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("types", ["", (ROOT / ".dvc/config").read_text()[len("[core]\n") :]])
+def test_dvc_leaves_linked_originals_alone(tmp_path: Path, types: str) -> None:
+    """With DVC's defaults and with the project's own settings, hard links among them."""
     src = lay_out(tmp_path / "src", {"x.mp4": ""})
-    lay_out(tmp_path, {".dvc/config": DVC})
+    lay_out(tmp_path, {".dvc/config": DVC + types.replace("autostage = true", "")})
     bring_in("folder", src, tmp_path / "data/raw", link=True)
     before = (src / "x.mp4").stat()
     command = [sys.executable, "-W", "ignore", "-m", "dvc", "add", "-q", "data/raw"]

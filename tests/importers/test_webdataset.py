@@ -11,6 +11,9 @@ import webdataset
 
 from tests.importers.trees import bring_in, files, lines, skipped
 from vgan.errors import VganError
+from vgan.importers.entries import FolderLine, Passed, Places
+from vgan.importers.laying import Laid, lay
+from vgan.importers.webdataset import plan as read
 from vgan.preprocess.wishes import Wish
 
 
@@ -48,6 +51,27 @@ def test_samples_give_label_group_and_split(tmp_path: Path) -> None:
     assert [line[:2] for line in skipped(tmp_path / "raw", "webdataset")] == [
         ("00000.tar: 000000002", "unusable"), ("00000.tar: 000000003", "incomplete"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("sources", [["wds"], ["wds/train", "wds/val"], ["wds/train/00000.tar", "wds/val"]])
+def test_parts_with_the_same_keys_lie_side_by_side(tmp_path: Path, sources: list[str]) -> None:
+    for part in ("train", "val"):
+        sample: dict[str, object] = {"__key__": "0", "mp4": part.encode(), "json": b'{"label": "a"}'}
+        _shard(tmp_path / f"wds/{part}/00000.tar", [sample])
+    for source in sources:
+        bring_in("webdataset", tmp_path / source, tmp_path / "raw")
+    assert files(tmp_path / "raw") == {"a/train_00000_0.mp4": b"train", "a/val_00000_0.mp4": b"val"}
+    assert [wish.split for wish in lines(tmp_path / "raw").values()] == ["train", "test"]
+
+
+def test_what_is_taken_already_counts_for_the_bar_as_it_would_have(tmp_path: Path) -> None:
+    shards = [_shard(tmp_path / f"src/{name}.tar", [_sample("0"), _sample("1")]) for name in ("a", "a_b")]
+    _shard(shards[0], [_sample("b_0"), _sample("b_1")])
+    plan = read(Places(tmp_path / "src"))
+    done = list(lay(plan.items, tmp_path / "raw", link=False))
+    assert sum(isinstance(one, Passed) for one in done) == 2
+    items = [one.entry if isinstance(one, Laid) else one for one in done]
+    assert sum(item.advance for item in items if not isinstance(item, FolderLine)) == plan.total
 
 
 def test_damaged_shards_are_named_and_their_whole_samples_kept(tmp_path: Path) -> None:
@@ -96,7 +120,7 @@ def test_a_hostile_shard_writes_nothing_outside(tmp_path: Path) -> None:
         tar.addfile(member, io.BytesIO(b"abc"))
     bring_in("webdataset", src, tmp_path / "deep/raw", max_skipped_share=1.0)
     assert files(tmp_path / "deep/raw") == {
-        "evil_escaped.mp4": b"12345", "evil_vgan-escaped.mp4": b"12345", "evil_b.mp4": b"12345",
+        "evil_escaped.mp4": b"12345", "evil_tmp_vgan-escaped.mp4": b"12345", "evil_a_b.mp4": b"12345",
         "_._.._.._up/evil_label.mp4": b"abc",
     }  # fmt: skip
     assert not Path("/tmp/vgan-escaped.mp4").exists() and {path.name for path in tmp_path.iterdir()} == {"deep"}

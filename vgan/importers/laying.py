@@ -54,7 +54,9 @@ def lay(
                 if not isinstance(item, Entry):
                     waiting.append(item)
                 elif item.name in names:
-                    waiting.append(Passed(_shown(item), f"another file is already taken as {item.name}"))
+                    waiting.append(
+                        Passed(_shown(item), f"another file is already taken as {item.name}", advance=item.advance)
+                    )
                 else:
                     names.add(item.name)
                     waiting.append(pool.submit(_lay_one, item, into, link))
@@ -165,8 +167,9 @@ def _transfer(file: BinaryIO, out: BinaryIO, piece: Piece) -> int:
 def check_links(into: Path) -> None:
     """Make sure that DVC will not touch what links in `into` lead to.
 
-    With `cache.type` hardlink DVC makes a linked file part of its cache: the original becomes read-only and shares its
-    bytes with the cache. With every other type it leaves originals alone.
+    With hardlink as the first of `cache.type` DVC makes a linked file part of its cache: the original becomes
+    read-only and shares its bytes with the cache. Only the first counts, whether it works on the disk or not; with any
+    other there `dvc add` copies the file, and hard links, if it comes to them, join that copy and data/raw.
 
     Raises:
         VganError: DVC is set to hard links there.
@@ -178,8 +181,8 @@ def check_links(into: Path) -> None:
         place = place.parent
     command = [sys.executable, "-m", "dvc", "config", "cache.type"]
     done = subprocess.run(command, cwd=place, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if "hardlink" in done.stdout:
+    if done.stdout.split(",")[0].strip() == "hardlink":
         raise VganError(
-            f"expected DVC to keep its hands off linked files, but its cache.type here is {done.stdout.strip()!r}, "
-            "with which `dvc add` would make your originals read-only: import copies instead (leave out --link)"
+            f"expected DVC to keep its hands off linked files, but its cache.type here is {done.stdout.strip()!r}: "
+            "with hardlink first `dvc add` makes your originals read-only: import copies instead (leave out --link)"
         )

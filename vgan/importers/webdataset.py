@@ -1,10 +1,12 @@
 """Tar shards of videos as video2dataset writes them: files of one key are one sample, mp4 with json and txt.
 
-Nothing is unpacked by the names in a shard: videos are copied out of it by place and size, under names made here.
+Nothing is unpacked by the names in a shard: videos are copied out of it by place and size, under names made here. Such
+a name holds the shard's folders, as the shards of every part (train/00000.tar, val/00000.tar) may have the same keys.
 https://github.com/iejMac/video2dataset
 """
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,26 +36,46 @@ class _Sample:
     texts: dict[str, bytes] = field(default_factory=dict)  # by extension
 
 
+@dataclass(frozen=True)
+class _Shard:
+    """A tar, its name as it is told, and the folders that tell it from others of its name."""
+
+    path: Path
+    shown: str
+    folders: tuple[str, ...]
+
+
 def plan(places: Places) -> Plan:
     """Every sample of the shards at or below `src` that has a video.
 
     Raises:
         VganError: there is no shard.
     """
-    shards = [places.src] if places.src.is_file() else sorted(walk(places.src, (".tar",)))
+    shards = _shards(places.src)
     if not shards:
         raise VganError(f"expected tar shards in {places.src}, found none")
-    total = sum(_mb(path.stat().st_size) for path in shards if path.is_file())
+    total = sum(_mb(shard.path.stat().st_size) for shard in shards if shard.path.is_file())
     return Plan(total, "MB", (item for shard in shards for item in _items(shard)))
+
+
+def _shards(src: Path) -> list[_Shard]:
+    """The shards at or below `src`; the folder that holds them all counts where it is named after a part."""
+    whole = Path(os.path.abspath(src))
+    top = whole.parent if src.is_file() else whole
+    above = (top.name,) if as_split(top.name) else ()
+    if src.is_file():
+        return [_Shard(src, src.name, above)]
+    found = ((path, path.relative_to(src)) for path in sorted(walk(src, (".tar",))))
+    return [_Shard(path, below.as_posix(), above + below.parent.parts) for path, below in found]
 
 
 def _mb(size: int) -> int:
     return -(-size // _MB)
 
 
-def _items(shard: Path) -> Iterator[Entry | Passed]:
-    if not shard.is_file():
-        yield Passed(str(shard), "no such file", advance=0)
+def _items(shard: _Shard) -> Iterator[Entry | Passed]:
+    if not shard.path.is_file():
+        yield Passed(str(shard.path), "no such file", advance=0)
         return
     done = 0
     for one in _samples(shard):
@@ -65,13 +87,13 @@ def _items(shard: Path) -> Iterator[Entry | Passed]:
         done = now
 
 
-def _samples(shard: Path) -> Iterator[_Sample | Passed]:
+def _samples(shard: _Shard) -> Iterator[_Sample | Passed]:
     """The samples of a shard, as far as it is whole."""
     sample: _Sample | None = None
-    size = shard.stat().st_size
+    size = shard.path.stat().st_size
     damage = ""
     try:
-        with tarfile.open(shard, "r:") as tar:
+        with tarfile.open(shard.path, "r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]  # a shard may hold millions
                 if member.offset_data + member.size > size:
@@ -83,14 +105,14 @@ def _samples(shard: Path) -> Iterator[_Sample | Passed]:
                         yield sample
                     sample = _Sample(key)
                 if reason := _added(tar, sample, member, suffix):
-                    yield Passed(f"{shard.name}: {member.name}", reason, advance=0)
-            damage = damage or _unended(shard, tar.offset, size)
+                    yield Passed(f"{shard.shown}: {member.name}", reason, advance=0)
+            damage = damage or _unended(shard.path, tar.offset, size)
     except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
-        damage = _words(shard, error)
+        damage = _words(shard.path, error)
     if sample is not None and (sample.video is not None or not damage):
         yield sample
     if damage:
-        yield Passed(str(shard), f"damaged, what comes after is lost: {damage}", advance=0)
+        yield Passed(str(shard.path), f"damaged, what comes after is lost: {damage}", advance=0)
 
 
 def _key(name: str) -> tuple[str, str]:
@@ -135,8 +157,8 @@ def _words(shard: Path, error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _imported(shard: Path, sample: _Sample, advance: int) -> Iterator[Entry | Passed]:
-    place = f"{shard.name}: {sample.key}"
+def _imported(shard: _Shard, sample: _Sample, advance: int) -> Iterator[Entry | Passed]:
+    place = f"{shard.shown}: {sample.key}"
     if sample.video is None:
         yield Passed(place, "the sample has no video", advance=advance)
         return
@@ -150,11 +172,12 @@ def _imported(shard: Path, sample: _Sample, advance: int) -> Iterator[Entry | Pa
     label = _first(about, _LABELS) or _text(sample, ".cls")
     caption = _first(about, ("caption",)) or _text(sample, ".txt")
     part = as_split(_first(about, ("split",))) or _part(shard)
+    key = (part for part in PurePosixPath(sample.key).parts if part not in ("/", "//", ".."))
     suffix = PurePosixPath(sample.video.name).suffix.lower()
     name = f"{safe_name(label)}/" if label else ""
-    name += safe_name(f"{shard.stem}_{PurePosixPath(sample.key).name}") + suffix
+    name += safe_name("_".join((*shard.folders, shard.path.stem, *key))) + suffix
     wish = Wish(label=label or caption[:_LONGEST_CAPTION], group=_first(about, _GROUPS), split=part)
-    yield Entry(name, Piece(shard, sample.video.offset_data, sample.video.size), wish, advance)
+    yield Entry(name, Piece(shard.path, sample.video.offset_data, sample.video.size), wish, advance)
 
 
 def _text(sample: _Sample, suffix: str) -> str:
@@ -171,7 +194,7 @@ def _first(about: dict[str, Any], names: tuple[str, ...]) -> str:
     return ""
 
 
-def _part(shard: Path) -> str:
-    """The split that a shard's own name or its folder's tells, as in `train-000001.tar`."""
-    word = shard.stem.replace("_", "-").split("-")[0]
-    return as_split(word) or as_split(shard.absolute().parent.name)
+def _part(shard: _Shard) -> str:
+    """The split that a shard's own name tells, as in `train-000001.tar`, or else the nearest folder that tells one."""
+    word = shard.path.stem.replace("_", "-").split("-")[0]
+    return next((split for name in (word, *reversed(shard.folders)) if (split := as_split(name))), "")
