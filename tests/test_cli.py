@@ -6,9 +6,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
+from tests.footage_factory import scene
+from vgan.preprocess.engine import workers_gone
+from vgan.video import write_video
 
 VGAN = [sys.executable, "-m", "vgan"]
 
@@ -159,6 +163,25 @@ time.sleep(300)
     while Path(f"/proc/{stage}").exists() and time.monotonic() < until:
         time.sleep(0.05)
     assert not Path(f"/proc/{stage}").exists()
+
+
+def test_preprocess_tidies_up_when_it_is_asked_to_end(project: Path) -> None:
+    """Under DVC it is asked twice: by whoever stops it, and for DVC's death."""
+    (project / "data/raw").mkdir(parents=True)
+    write_video(project / "data/raw/long.mp4", np.stack([scene(1, 240, 320)] * 500), 25)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    stage = subprocess.Popen([*VGAN, "preprocess"], cwd=project, stderr=subprocess.PIPE, text=True, env=environment)
+    ticks, lock = project / "data/.clips.frames", project / "data/.clips.workers.lock"
+    until = time.monotonic() + 60
+    while not (ticks.exists() and lock.exists() and not workers_gone(project / "data/clips")):
+        assert time.monotonic() < until and stage.poll() is None
+        time.sleep(0.02)
+    stage.terminate()
+    stage.terminate()
+    _, said = stage.communicate(timeout=60)
+    assert stage.returncode == 143
+    assert "Traceback" not in said and "leaked" not in said
+    assert not ticks.exists() and workers_gone(project / "data/clips")
 
 
 def test_an_import_says_what_it_brought_and_fails_with_a_sentence(project: Path) -> None:

@@ -9,6 +9,8 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -135,7 +137,8 @@ def preprocess(
     params = _params()
     from vgan.preprocess.stage import run
 
-    summary = run(params.preprocess, _RAW, _CLIPS, workers=workers)
+    with _ending_on_sigterm():
+        summary = run(params.preprocess, _RAW, _CLIPS, workers=workers)
     typer.echo(str(summary))
 
 
@@ -259,6 +262,24 @@ def _die_with_dvc() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:  # it died before the call
             sys.exit(143)
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """While entered, the first SIGTERM ends the work as an error would: workers end, and what is half done goes.
+
+    A second one, as for DVC's death, must not cut that short.
+    """
+
+    def end(number: int, _: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _console() -> "Console":

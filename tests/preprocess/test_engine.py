@@ -142,6 +142,41 @@ list(engine.run_jobs(engine.LocalPool(params(), Path(sys.argv[1]), 1), jobs([1])
     assert workers_gone(clips)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="children are read from Linux's /proc")
+def test_what_a_worker_has_started_ends_with_it(tmp_path: Path) -> None:
+    """A stopped child, and one that has no other tie to the worker, of a worker whose manager is killed."""
+    code = """
+import sys; from pathlib import Path
+from tests.preprocess.test_engine import hang_with_child, jobs
+from tests.footage_factory import params
+from vgan.preprocess import engine
+list(engine.run_jobs(engine.LocalPool(params(), Path(sys.argv[1]), 1, hang_with_child), jobs([1])))
+"""
+    pid_file = tmp_path / "pid"
+    command = [sys.executable, "-c", code, str(tmp_path / "clips")]
+    manager = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not pid_file.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    child = Path(f"/proc/{pid_file.read_text()}/stat")
+    assert child.exists()
+    manager.send_signal(signal.SIGKILL)
+    manager.wait()
+    until = time.monotonic() + 20
+    while child.exists() and child.read_text().split()[2] != "Z" and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not child.exists() or child.read_text().split()[2] == "Z"
+
+
+def hang_with_child(job: Job, params: PreprocessParams, clips: Path) -> None:
+    """A video whose decoder hangs."""
+    child = subprocess.Popen(["sleep", "300"])
+    child.send_signal(signal.SIGSTOP)
+    (clips.parent / "new").write_text(str(child.pid))
+    (clips.parent / "new").rename(clips.parent / "pid")
+    time.sleep(300)
+
+
 def hang(job: Job, params: PreprocessParams, clips: Path) -> None:
     """A video that never ends."""
     from vgan.preprocess import engine

@@ -1,7 +1,9 @@
 """Still pictures in the stage: a store of their own, in batches, beside clips or without any."""
 
 import hashlib
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import cv2
@@ -13,10 +15,14 @@ from vgan import video
 from vgan.clips import manifest
 from vgan.clips.batches import ClipBatches
 from vgan.clips.store import ClipStore
+from vgan.config import PreprocessParams
 from vgan.errors import VganError
 from vgan.preprocess import stage, stills
+from vgan.preprocess.engine import Job
 from vgan.preprocess.stills import STILLS_FOLDER
 from vgan.video import UnusableVideo, write_video
+
+convert_batch = stills._convert_batch
 
 
 def _picture(path: Path, seed: int, height: int = 40, width: int = 60) -> np.ndarray:
@@ -142,12 +148,44 @@ def test_pictures_that_are_all_broken_are_told(tmp_path: Path) -> None:
 def test_a_picture_that_took_too_long_is_tried_again(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def late(*_: object, **__: object) -> None:
-        raise UnusableVideo("timed out: no picture within 1 s", lasting=False)
-
     with monkeypatch.context() as patched:
-        patched.setattr(video, "read_picture", late)
+        patched.setattr(stills, "_convert_batch", _late)
         with pytest.raises(VganError, match="timed out"):
             stage.run(params(), raw, tmp_path / "clips", workers=1)
     summary = stage.run(params(), raw, tmp_path / "clips", workers=1)
     assert summary.stills is not None and summary.stills.kept == 14
+
+
+def _late(job: Job, params: PreprocessParams, clips: Path) -> None:
+    def late(*_: object, **__: object) -> None:
+        raise UnusableVideo("timed out: no picture within 1 s", lasting=False)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(video, "read_picture", late)
+        convert_batch(job, params, clips)
+
+
+def test_a_worker_that_dies_costs_its_batch_alone(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One batch kills its worker once, the other always: that one is named, and tried again by the next run."""
+    clips = tmp_path / "clips"
+    with monkeypatch.context() as patched:
+        patched.setattr(stills, "_convert_batch", _deadly)
+        summary = stage.run(params(max_failed_share=1.0), raw, clips, workers=2)
+    assert (clips.parent / "died").exists()
+    assert summary.stills is not None and (summary.stills.kept, summary.stills.failed) == (4, 12)
+    rows = manifest.read(clips / STILLS_FOLDER)
+    assert {row.reason for row in rows if row.source.startswith("beach/")} == {stills._CRASHED}
+    assert all(row.kept for row in rows if row.source.startswith("bedroom/"))
+    again = stage.run(params(max_failed_share=1.0), raw, clips, workers=2)
+    assert again.stills is not None and (again.stills.new, again.stills.kept) == (12, 14)
+    stage.run(params(max_failed_share=1.0), raw, tmp_path / "fresh", workers=1)
+    assert _content(clips) == _content(tmp_path / "fresh")
+
+
+def _deadly(job: Job, params: PreprocessParams, clips: Path) -> None:
+    mark = clips.parent / "died"
+    if job.source.name.startswith("beach/") or not mark.exists():
+        if not job.source.name.startswith("beach/"):
+            mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    convert_batch(job, params, clips)

@@ -5,10 +5,12 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from vgan.video import UnusableVideo, VideoInfo, ffmpeg_binary, probe, process, read_frames
 from vgan.video.process import MAX_MEMORY
 
@@ -116,6 +118,58 @@ def test_an_ffmpeg_that_cannot_be_started_is_told(path: Path, monkeypatch: pytes
     monkeypatch.setattr(process, "ffmpeg_binary", lambda: "/nowhere/ffmpeg")
     assert _end(path)[1].reason == "ffmpeg could not be started: No such file or directory"
     assert not _end(path)[1].lasting
+
+
+def test_a_decoder_that_could_not_be_executed_may_be_there_another_time(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _decoder(monkeypatch, tmp_path, "exit 127")
+    assert not _end(path)[1].lasting
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a pipe's size be set")
+def test_a_user_without_pipe_memory_left_can_read_all_the_same(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    _decoder(monkeypatch, tmp_path, "head -c 48 /dev/zero")
+    monkeypatch.setattr("fcntl.fcntl", refused)
+    assert len(list(read_frames(path, INFO, timeout_s=5))) == 2
+
+
+@pytest.mark.skipif(process._setpriv() is None, reason="needs Linux and util-linux's setpriv")
+def test_a_decoder_that_is_stopped_ends_with_the_process_that_reads_it(tmp_path: Path) -> None:
+    decoder = tmp_path / "ffmpeg"
+    decoder.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/new\nmv {tmp_path}/new {tmp_path}/pid\nkill -STOP $$\n")
+    decoder.chmod(0o755)
+    code = """
+import sys; from pathlib import Path
+from vgan.video.process import running
+with running([sys.argv[1]], Path("x")) as run:
+    run.fill(memoryview(bytearray(1)), 300)
+"""
+    reader = subprocess.Popen([sys.executable, "-c", code, str(decoder)], cwd=ROOT)
+    until = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    pid = int((tmp_path / "pid").read_text())
+    while (_state(pid) or "T") != "T" and time.monotonic() < until:
+        time.sleep(0.02)
+    reader.kill()
+    reader.wait()
+    until = time.monotonic() + 10
+    while _state(pid) not in (None, "Z") and time.monotonic() < until:
+        time.sleep(0.02)
+    assert _state(pid) in (None, "Z")
+
+
+def _state(pid: int) -> str | None:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])

@@ -1,5 +1,7 @@
 """What vidstab measures, against known shifts; and what is said where it is not to be had."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,28 @@ def test_taking_too_long_is_the_clips_fault_for_now() -> None:
     with pytest.raises(UnusableVideo, match="timed out") as caught:
         parts_moved(_shifted([(0, 0), (1, 1)]), timeout_s=1e-3)
     assert not caught.value.lasting
+
+
+@pytest.mark.parametrize(
+    ("end", "words", "lasting"),
+    [
+        ("kill -SEGV $$", r"signal 11", True),
+        ("kill -KILL $$", r"signal 9", False),
+        ("exit 1", "exit 1", True),
+        ("exit 255", "exit 255", False),
+        ("exit 127", "exit 127", False),
+    ],
+)
+def test_a_measurement_that_fails_is_no_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, words: str, lasting: bool
+) -> None:
+    script = tmp_path / "ffmpeg"
+    script.write_text(f"#!/bin/sh\ncat > /dev/null\necho 'Frame 2 (List 1 [(LM 1 1 9 9 5 0.1 0.2)])'\n{end}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(vidstab, "_vidstab_binary", lambda: str(script))
+    with pytest.raises(UnusableVideo, match=rf"^vidstab failed \({words}\)$") as caught:
+        parts_moved(_shifted([(0, 0), (1, 1)]))
+    assert caught.value.lasting is lasting
 
 
 def test_an_ffmpeg_without_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
-"""Videos spread over processes, each video's fate its own: one that takes its process down costs no other anything.
+"""Videos, and batches of still pictures, spread over processes, each one's fate its own: one that takes its process
+down costs no other anything.
 
 `run_jobs` does the work with a pool, which is either `LocalPool` (processes of this machine) or the Dask cluster's in
 `cluster.py`. A pool takes a video wherever there is room and tells what became of it.
@@ -6,11 +7,12 @@
 
 import fcntl
 import os
+import signal
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,7 @@ from vgan.config import PreprocessParams
 from vgan.preprocess.convert import convert
 from vgan.preprocess.sources import Source
 
-__all__ = ["Job", "LocalPool", "Pool", "run_jobs", "work", "workers_gone", "writing"]
+__all__ = ["Job", "LocalPool", "Pool", "Task", "run_jobs", "work", "workers_gone", "writing"]
 
 _TRIES = 3  # a worker may also be killed for what another process does, so one death proves nothing
 _LOOK_EVERY_S = 0.5
@@ -31,11 +33,19 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 @dataclass(frozen=True)
 class Job:
-    """A video to convert."""
+    """A video to convert, or a batch of still pictures."""
 
-    source: Source
+    source: Source  # a batch's first picture
     key: str
-    size: int  # bytes of the file; -1 where it cannot be seen
+    size: int  # bytes of the file, -1 where it cannot be seen; the number of pictures
+    pictures: tuple[Source, ...] = ()
+
+
+class Task(Protocol):
+    """What a process does with a job."""
+
+    def __call__(self, job: Job, params: PreprocessParams, clips: Path) -> None:
+        """Do it, writing to the folder `clips`."""
 
 
 class Pool(Protocol):
@@ -76,10 +86,13 @@ def run_jobs(pool: Pool, jobs: Sequence[Job]) -> Iterator[tuple[Job, bool]]:
 
 
 class LocalPool:
-    """Processes of this machine, each a pool of one, so that a death is the death of one known video."""
+    """Processes of this machine, each a pool of one, so that a death is the death of one known video.
 
-    def __init__(self, params: PreprocessParams, clips: Path, workers: int) -> None:
-        self._task = partial(work, params=params, clips=clips)
+    `task` is what is done with a job: `work` unless given.
+    """
+
+    def __init__(self, params: PreprocessParams, clips: Path, workers: int, task: Task | None = None) -> None:
+        self._task = partial(task or work, params=params, clips=clips)
         self._idle: list[loky.ProcessPoolExecutor] = []
         self._unborn = workers
         self._busy: dict[loky.Future, tuple[Job, loky.ProcessPoolExecutor]] = {}
@@ -160,6 +173,18 @@ def _end_with(manager: int) -> None:
     def look() -> None:
         while os.getppid() == manager:
             time.sleep(_LOOK_EVERY_S)
+        for child in _children():  # a decoder that hangs would stay
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         os._exit(1)
 
     threading.Thread(target=look, daemon=True).start()
+
+
+def _children() -> list[int]:
+    """The processes that this one has started, where the system tells."""
+    found: list[int] = []
+    for listed in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended
+            found += map(int, listed.read_text(encoding="ascii").split())
+    return found

@@ -10,7 +10,6 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -18,17 +17,16 @@ from pathlib import Path, PurePosixPath
 import cv2
 import pyarrow as pa
 import pyarrow.compute as pc
-from joblib import Parallel, delayed
 
 from vgan import video
 from vgan.clips import manifest, shards
-from vgan.clips.shards import ShardWriter
+from vgan.clips.shards import ShardFile, ShardWriter
 from vgan.config import PreprocessParams
 from vgan.errors import VganError
 from vgan.preprocess import stabilize
 from vgan.preprocess.assemble import groups_of
 from vgan.preprocess.digests import digests, index_path
-from vgan.preprocess.engine import writing
+from vgan.preprocess.engine import Job, LocalPool, run_jobs, writing
 from vgan.preprocess.records import SCHEMA, Record, RowBuffer, load_record, record_path, write_record
 from vgan.preprocess.sources import Source
 from vgan.preprocess.splits import split_by_group
@@ -41,6 +39,7 @@ __all__ = ["STILLS_FOLDER", "StillCounts", "convert_stills"]
 STILLS_FOLDER = "stills"
 _PER_BATCH = 1024  # at most, on average
 _NAMED = 10
+_CRASHED = "the worker reading it and others died (out of memory?)"
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def convert_stills(
     itself, and pictures of the same content are of one group.
 
     Raises:
-        VganError: a worker process died.
+        VganError: what a worker wrote cannot be read.
     """
     folder, index = clips / STILLS_FOLDER, index_path(clips).with_suffix(f".{STILLS_FOLDER}")
     if not stills:
@@ -86,7 +85,8 @@ def convert_stills(
     batches = list(_batches(stills, contents, params))
     records = {batch.key: record for batch in batches if (record := load_record(folder, batch.key)) and record.lasting}
     waiting = [batch for batch in batches if batch.key not in records]
-    _convert_all([(batch.key, [stills[n] for n in batch.numbers]) for batch in waiting], params, folder, workers)
+    jobs = [_job(batch.key, tuple(stills[n] for n in batch.numbers)) for batch in waiting]
+    _convert_all(jobs, params, clips, workers)
     for batch in waiting:
         record = load_record(folder, batch.key)
         if record is None:
@@ -129,26 +129,39 @@ def _code_digest() -> str:
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def _convert_all(waiting: list[tuple[str, list[Source]]], params: PreprocessParams, folder: Path, workers: int) -> None:
-    if not waiting:
+def _job(key: str, pictures: tuple[Source, ...]) -> Job:
+    return Job(pictures[0], key, len(pictures), pictures)
+
+
+def _convert_all(jobs: Sequence[Job], params: PreprocessParams, clips: Path, workers: int) -> None:
+    """Convert batches in processes of their own; the pictures of one that takes them down are named."""
+    if not jobs:
         return
-    parallel = Parallel(n_jobs=workers, batch_size=1, pre_dispatch="2 * n_jobs", return_as="generator_unordered")
-    jobs = (delayed(_convert_batch)(key, stills, params, folder) for key, stills in waiting)
-    try:
-        with Progress("stills", sum(len(stills) for _, stills in waiting), "pictures") as progress:
-            for count in parallel(jobs):
-                progress.advance(count)
-    except BrokenProcessPool:
-        raise VganError(
-            "a worker that read still pictures died (out of memory?): what was finished is kept, start again"
-        ) from None
+    pool = LocalPool(params, clips, min(workers, len(jobs)), _convert_batch)
+    with Progress("stills", sum(job.size for job in jobs), "pictures") as progress:
+        for job, died in run_jobs(pool, jobs):
+            if died:
+                _write_dead(job, clips / STILLS_FOLDER)
+            progress.advance(job.size)
 
 
-def _convert_batch(key: str, stills: Sequence[Source], params: PreprocessParams, folder: Path) -> int:
-    """Write the pictures of a batch to shards and its record; returns how many there were."""
-    with writing(folder.parent):
-        _write_batch(key, stills, params, folder)
-    return len(stills)
+def _convert_batch(job: Job, params: PreprocessParams, clips: Path) -> None:
+    """Write the pictures of a batch to shards, and its record."""
+    with writing(clips):
+        _write_batch(job.key, job.pictures, params, clips / STILLS_FOLDER)
+
+
+def _write_dead(job: Job, folder: Path) -> None:
+    """Write the record of a batch whose worker died each time: the next run tries it again."""
+    rows = RowBuffer()
+    for number in range(len(job.pictures)):
+        rows.add(**dict(_BLANK, start=number, shot=0, reason=_CRASHED))
+    write_record(folder, _record(job.key, job.pictures, rows, lasting=False, files=[]))
+
+
+def _record(key: str, stills: Sequence[Source], rows: RowBuffer, *, lasting: bool, files: list[ShardFile]) -> Record:
+    parent = PurePosixPath(stills[0].name).parent.as_posix()
+    return Record(key, parent, "", rows.table(), "", lasting, files)
 
 
 def _write_batch(key: str, stills: Sequence[Source], params: PreprocessParams, folder: Path) -> None:
@@ -171,8 +184,7 @@ def _write_batch(key: str, stills: Sequence[Source], params: PreprocessParams, f
             except cv2.error as error:
                 row["reason"] = f"OpenCV cannot work on it: {' '.join(str(error).split())[:200]}"
             rows.add(**row)
-    parent = PurePosixPath(stills[0].name).parent.as_posix()
-    write_record(folder, Record(key, parent, "", rows.table(), "", lasting, writer.files))
+    write_record(folder, _record(key, stills, rows, lasting=lasting, files=writer.files))
 
 
 def _blank(column: pa.Field) -> object:

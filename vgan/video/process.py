@@ -5,13 +5,15 @@ import os
 import re
 import resource
 import select
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +27,8 @@ __all__ = [
     "UnusableVideo",
     "check_file",
     "command_line",
+    "ending_with_us",
+    "exit_fault",
     "last_words",
     "running",
     "still_input",
@@ -40,12 +44,13 @@ _CONTAINERS = (
     "3gp,apng,asf,av1,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
     "rm,vc1,vvc,webm,webp_anim,wtv,yuv4mpegpipe"
 )
-_PIPE_BYTES = 1 << 20  # what Linux lets anyone ask for; several small frames, so that decoder and reader overlap
+_PIPE_BYTES = 1 << 20  # asked for, the kernel may give less; several small frames, so that decoder and reader overlap
 _INPUT = "the input"  # ffmpeg-python takes only names that are UTF-8, and a file's need not be
 _LINE_BYTES = 2048
 _KEPT_LINES = 200
 # Ends that say nothing of the video: another time it may be read.
 _ENDED = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGBUS}
+_NOT_STARTED = {126, 127}  # as shells and setpriv say that a command could not be executed
 _PASSING = re.compile(r"Input/output error|Stale file handle|Too many open files|received signal")
 
 _GENERAL = re.compile(
@@ -120,6 +125,34 @@ def command_line(output: Any, path: Path, *, loglevel: str) -> list[str]:
     return [f"file:{path}" if word == _INPUT else word for word in command]
 
 
+def ending_with_us(command: list[str]) -> list[str]:
+    """The command so started that the kernel ends it with the thread that does: a stopped decoder would stay.
+
+    Without util-linux's setpriv it is the command as it is. What cannot be executed exits with 126 or 127 then.
+    """
+    setpriv = _setpriv()
+    if setpriv is None or shutil.which(command[0]) is None:  # starting that one says best what is wrong
+        return command
+    return [setpriv, "--pdeathsig", "KILL", "--", *command]
+
+
+@cache
+def _setpriv() -> str | None:
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    if setpriv is None:
+        return None
+    trial = [setpriv, "--pdeathsig", "KILL", "--", setpriv, "--version"]
+    done = subprocess.run(trial, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return setpriv if done.returncode == 0 else None  # busybox has another, without it
+
+
+def exit_fault(code: int) -> tuple[str, bool]:
+    """The end of a process that failed in words, and whether it would end like that another time."""
+    if code < 0:
+        return f"signal {-code}", -code not in _ENDED
+    return f"exit {code}", code not in _NOT_STARTED
+
+
 class Run:
     """One ffmpeg at work: its output, and what it complains of, in bounded memory."""
 
@@ -165,12 +198,13 @@ class Run:
             return UnusableVideo(f"timed out: the decoder did not end after {frames} frames", lasting=False)
         after = f"after {frames} frames" if frames else "before the first frame"
         if code < 0:
-            return UnusableVideo(f"the decoder crashed (signal {-code}) {after}", lasting=-code not in _ENDED)
+            words, lasting = exit_fault(code)
+            return UnusableVideo(f"the decoder crashed ({words}) {after}", lasting=lasting)
         if frames and code == 0:
             if self._early:
                 return UnusableVideo(f"damaged: ends early, {after}")
             return UnusableVideo("damaged: not every frame could be decoded whole") if self._corrupt else None
-        lasting = not any(_PASSING.search(line) for line in self._lines)
+        lasting = exit_fault(code)[1] and not any(_PASSING.search(line) for line in self._lines)
         reason = f"damaged {after}: {_telling(self._lines)}" if frames else _refusal(self._lines)
         return UnusableVideo(reason, lasting=lasting)
 
@@ -207,14 +241,19 @@ def running(command: list[str], path: Path, notes: re.Pattern[str] | None = None
     """
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+            ending_with_us(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
         )
     except OSError as error:
         raise UnusableVideo(f"ffmpeg could not be started: {error.strerror}", lasting=False) from None
     try:
         assert process.stdout is not None
         if sys.platform == "linux":
-            fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            with suppress(OSError):  # a user may have 64 MiB of pipes in all, or less
+                fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
             resource.prlimit(process.pid, resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
             resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
         yield Run(process, path, notes)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vgan.errors import VganError
 from vgan.video.binary import ffmpeg_binary
-from vgan.video.process import UnusableVideo
+from vgan.video.process import UnusableVideo, ending_with_us, exit_fault
 
 __all__ = ["Moved", "parts_moved"]
 
@@ -22,6 +22,7 @@ Moved = tuple[NDArray[np.float32], NDArray[np.float32]]  # N x 2, places in a fr
 
 # Its most thorough search, and parts down to a twentieth of the contrast there could be: a wall is something too.
 _SEARCH = {"tripod": 1, "shakiness": 10, "accuracy": 15, "stepsize": 4, "mincontrast": 0.05}
+_SIGNALLED = 255
 _FRAME = re.compile(r"^Frame (\d+) \(List \d+ \[(.*)\]\)$")
 _PART = re.compile(r"\(LM (-?\d+) (-?\d+) (\d+) (\d+) ")
 
@@ -34,7 +35,7 @@ def parts_moved(frames: NDArray[np.uint8], *, timeout_s: float = 60.0) -> list[M
         first has none.
 
     Raises:
-        UnusableVideo: it took longer than `timeout_s`.
+        UnusableVideo: it took longer than `timeout_s`, or failed.
         VganError: no ffmpeg here has the filter.
     """
     picture = ffmpeg.input("pipe:0", format="rawvideo", pix_fmt="gray", video_size=frames.shape[:0:-1])
@@ -45,6 +46,10 @@ def parts_moved(frames: NDArray[np.uint8], *, timeout_s: float = 60.0) -> list[M
         done = _run(_vidstab_binary(), output, frames.tobytes(), timeout_s)
     except subprocess.TimeoutExpired:
         raise UnusableVideo(f"timed out: vidstab took over {timeout_s:g} s for a clip", lasting=False) from None
+    if done.returncode:
+        words, lasting = exit_fault(done.returncode)
+        # 255 is how ffmpeg ends for a signal that it caught: that says nothing of the clip.
+        raise UnusableVideo(f"vidstab failed ({words})", lasting=lasting and done.returncode != _SIGNALLED)
     found: list[Moved] = [(_points([]), _points([]))] * len(frames)
     for line in done.stdout.decode("ascii", "replace").splitlines():
         match = _FRAME.match(line)
@@ -63,7 +68,7 @@ def _run(binary: str, output: Any, content: bytes, timeout_s: float) -> subproce
     command = ffmpeg.compile(output.global_args("-hide_banner", "-loglevel", "error"), cmd=binary)
     # Threads of its own would measure in another order, and the videos are what runs at the same time.
     return subprocess.run(
-        command,
+        ending_with_us(command),
         input=content,
         capture_output=True,
         check=False,
